@@ -1,0 +1,244 @@
+//! The traits that components implement, and the answer that every batch gets.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::batch::{Batch, Signal};
+use crate::config::ComponentId;
+use crate::delivery::BatchSettings;
+use crate::doors::Doors;
+use crate::telemetry::{Drops, Meter};
+
+/// A boxed future, so that the traits below can be used through `dyn`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The answer to a batch: taken over, or refused.
+pub type Outcome = Result<(), Refused>;
+
+/// The answer to one export attempt: delivered, less what the far side said it dropped, or refused.
+pub type Exported = Result<Receipt, Refused>;
+
+/// An error that ends a component or keeps it from starting; the text names the thing and says what would work.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why something was refused or dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// A short stable word for metrics and the drop ledger, such as `queue_full` or `http_400`.
+    pub code: &'static str,
+    /// What a person should read, such as the far side's own words.
+    pub message: Cow<'static, str>,
+}
+
+impl Reason {
+    /// A reason with its stable code and its text.
+    pub fn new(code: &'static str, message: impl Into<Cow<'static, str>>) -> Reason {
+        Reason { code, message: message.into() }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+/// A refusal. Whoever gets it still owns the batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The same batch may be accepted later, not before `after` where that is given.
+    Retry {
+        /// How long to wait at least, as the far side asked.
+        after: Option<Duration>,
+        /// Why.
+        reason: Reason,
+    },
+    /// The same batch will never be accepted.
+    Reject {
+        /// Why.
+        reason: Reason,
+    },
+}
+
+impl Refused {
+    /// Try again later.
+    pub fn retry(code: &'static str, message: impl Into<Cow<'static, str>>) -> Refused {
+        Refused::Retry { after: None, reason: Reason::new(code, message) }
+    }
+
+    /// Never.
+    pub fn reject(code: &'static str, message: impl Into<Cow<'static, str>>) -> Refused {
+        Refused::Reject { reason: Reason::new(code, message) }
+    }
+
+    /// Why.
+    pub fn reason(&self) -> &Reason {
+        match self {
+            Refused::Retry { reason, .. } | Refused::Reject { reason } => reason,
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason().fmt(f)
+    }
+}
+
+/// What a far side took of an export that it answered with success.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Items of the batch that the far side, or the exporter itself, dropped, with the reason (OTLP partial success,
+    /// a Loki 400 whose good entries are stored, a point that has no form in the far side's language).
+    pub dropped: Vec<(Reason, usize)>,
+}
+
+/// Takes batches: a processor chain, a fan-out, a queue.
+pub trait Consumer: Send + Sync {
+    /// Takes over the batch, or refuses it.
+    fn consume(&self, batch: Batch) -> BoxFuture<'_, Outcome>;
+
+    /// Hands on what is held and stops; safe to call twice.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// Where a receiver hands its batches, by signal; `None` where no pipeline takes the signal from it.
+#[derive(Clone, Default)]
+pub struct Outputs {
+    by_signal: [Option<Arc<dyn Consumer>>; 3],
+}
+
+impl Outputs {
+    /// No pipeline yet.
+    pub fn none() -> Outputs {
+        Outputs::default()
+    }
+
+    /// The same with `next` taking `signal`.
+    #[must_use]
+    pub fn with(mut self, signal: Signal, next: Arc<dyn Consumer>) -> Outputs {
+        self.by_signal[signal.index()] = Some(next);
+        self
+    }
+
+    /// What takes `signal`, if any pipeline does.
+    pub fn signal(&self, signal: Signal) -> Option<&Arc<dyn Consumer>> {
+        self.by_signal[signal.index()].as_ref()
+    }
+}
+
+/// A receiver's side of start and stop.
+#[derive(Clone)]
+pub struct Life {
+    stop: CancellationToken,
+    ready: Arc<tokio::sync::Notify>,
+}
+
+impl Life {
+    /// A life that ends when `stop` is cancelled; `ready` gets one permit from [`Life::ready`].
+    pub fn new(stop: CancellationToken, ready: Arc<tokio::sync::Notify>) -> Life {
+        Life { stop, ready }
+    }
+
+    /// Says that the receiver works (its socket listens, its directory was read). The graph waits for this.
+    pub fn ready(&self) {
+        self.ready.notify_one();
+    }
+
+    /// Ends when the receiver must take nothing new and return once what is in flight is answered.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Whether it must stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// The token itself, for loops that want to select on it or hand it on.
+    pub fn token(&self) -> &CancellationToken {
+        &self.stop
+    }
+}
+
+/// Brings telemetry in: one task from start to end.
+pub trait Receiver: Send {
+    /// Runs until `life` is stopped; calls `life.ready()` when it works; returns after its batches in flight are
+    /// answered. Every batch goes to `next` and its answer is said in the receiver's protocol.
+    ///
+    /// # Errors
+    /// Only when it cannot work at all (a port that is taken); bad input is never an error here.
+    fn run(self: Box<Self>, next: Outputs, life: Life) -> BoxFuture<'static, Result<(), Error>>;
+}
+
+/// Changes batches: synchronous, no I/O, no waiting.
+pub trait Processor: Send + Sync {
+    /// The batch as it goes on; an empty batch means that nothing does. What is dropped on purpose is counted through
+    /// [`Context::drops`].
+    ///
+    /// # Errors
+    /// A refusal goes back to the receiver.
+    fn process(&self, batch: Batch) -> Result<Batch, Refused>;
+}
+
+/// What a processor's factory builds.
+pub enum Stage {
+    /// The ordinary processor.
+    Plain(Box<dyn Processor>),
+    /// A processor that holds data and hands it on later: it is given what comes after it.
+    Holding(Box<dyn FnOnce(Arc<dyn Consumer>) -> Arc<dyn Consumer> + Send>),
+    /// The `batch` processor: nothing at its place, but the delivery of its pipeline's exporters batches like this.
+    Batching(BatchSettings),
+}
+
+/// Sends telemetry out: one attempt a call, nothing else. Delivery queues, batches, retries and times out around it.
+pub trait Exporter: Send + Sync {
+    /// One attempt.
+    ///
+    /// # Errors
+    /// `Retry` when the same batch may be taken later, `Reject` when never.
+    fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Exported>;
+
+    /// Flushes and lets go of what it holds; called once, after the last export.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// What the frame gives a component when it is built.
+#[derive(Clone)]
+pub struct Context {
+    /// The component's id as the config writes it.
+    pub id: ComponentId,
+    /// The pipeline it is built for, for processors; empty for others.
+    pub pipeline: Arc<str>,
+    /// Its signal, for processors and exporters (built once for each); `None` for receivers.
+    pub signal: Option<Signal>,
+    /// Own metrics.
+    pub meter: Meter,
+    /// The drop ledger, already labelled with this component.
+    pub drops: Drops,
+    /// Where bytes and time come in and go out.
+    pub doors: Doors,
+    /// A directory for this process' state (file offsets, queues).
+    pub data_dir: PathBuf,
+    /// Tasks that the frame joins at shutdown.
+    pub tasks: TaskTracker,
+}
+
+impl Context {
+    /// Starts a task that the frame joins at shutdown; it must end by itself once its component is closed.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+}

@@ -1,0 +1,101 @@
+//! The collector's config language. Only this module knows YAML; components see typed structs.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+/// `type` or `type/name`, as the config writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ComponentId {
+    /// The component's type, such as `otlp`.
+    pub kind: String,
+    /// The part after the slash, or empty.
+    pub name: String,
+}
+
+impl ComponentId {
+    /// The id `kind` or `kind/name`; no check of the characters.
+    pub fn new(kind: &str, name: &str) -> ComponentId {
+        ComponentId { kind: kind.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl fmt::Display for ComponentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.kind)?;
+        if !self.name.is_empty() {
+            write!(f, "/{}", self.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// A problem that a component finds in its own decoded config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where, below the component's body, keys and list indices joined with dots: `protocols.grpc.endpoint`,
+    /// `actions.0.key`; empty for the body itself.
+    pub path: String,
+    /// What is wrong and what would work.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem at a path below the component's body.
+    pub fn at(path: impl Into<String>, message: impl Into<String>) -> Problem {
+        Problem { path: path.into(), message: message.into() }
+    }
+}
+
+/// What a component's config type gives the frame beside its fields.
+pub trait Settings: serde::de::DeserializeOwned + Clone + Send + Sync + 'static {
+    /// Checks what types cannot: everything wrong, not only the first. The frame shows each with file, line and column.
+    fn check(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+}
+
+/// The config of a component that has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct NoSettings {}
+
+impl Settings for NoSettings {}
+
+/// A duration in Go's syntax (`300ms`, `1.5h`, `2h45m`; a bare integer is nanoseconds).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GoDuration(pub Duration);
+
+impl GoDuration {
+    /// That many milliseconds.
+    pub const fn from_millis(ms: u64) -> GoDuration {
+        GoDuration(Duration::from_millis(ms))
+    }
+
+    /// That many seconds.
+    pub const fn from_secs(s: u64) -> GoDuration {
+        GoDuration(Duration::from_secs(s))
+    }
+
+    /// The duration.
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for GoDuration {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<GoDuration, D::Error> {
+        Err(serde::de::Error::custom("durations are decoded by the config module"))
+    }
+}
+
+/// A secret: decoded like a string, never printed.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Opaque(pub String);
+
+impl fmt::Debug for Opaque {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[REDACTED]")
+    }
+}

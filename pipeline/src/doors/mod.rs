@@ -1,0 +1,163 @@
+//! The doors: the only places where time, network and files come into the process, so that a test can put virtual ones
+//! in their place and run the real components. No component mocks live here.
+
+use std::fmt;
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::component::BoxFuture;
+
+mod real;
+
+/// All doors of one process.
+#[derive(Clone)]
+pub struct Doors {
+    /// The wall clock.
+    pub clock: Clock,
+    /// Sockets.
+    pub net: Arc<dyn Net>,
+    /// Files that are read as input or kept as state.
+    pub files: Arc<dyn Files>,
+}
+
+impl Doors {
+    /// The operating system's own.
+    pub fn real() -> Doors {
+        Doors { clock: Clock::system(), net: Arc::new(real::RealNet), files: Arc::new(real::RealFiles) }
+    }
+}
+
+impl fmt::Debug for Doors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Doors")
+    }
+}
+
+/// Wall time: the system's, or a virtual one that runs with tokio's clock, so that pausing tokio's time pauses it too.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    virtual_start: Option<(Duration, tokio::time::Instant)>,
+}
+
+impl Clock {
+    /// The system's wall clock.
+    pub fn system() -> Clock {
+        Clock { virtual_start: None }
+    }
+
+    /// A clock that shows `unix` (since 1970) now and runs with tokio's time.
+    pub fn starting_at(unix: Duration) -> Clock {
+        Clock { virtual_start: Some((unix, tokio::time::Instant::now())) }
+    }
+
+    /// Time since 1970-01-01T00:00:00Z.
+    #[allow(clippy::disallowed_methods, reason = "this is the door that the ban points to")]
+    pub fn now(&self) -> Duration {
+        match self.virtual_start {
+            Some((unix, start)) => unix + start.elapsed(),
+            None => std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        }
+    }
+
+    /// Nanoseconds since 1970-01-01T00:00:00Z.
+    pub fn now_unix_nanos(&self) -> u64 {
+        u64::try_from(self.now().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub fn now_unix_millis(&self) -> i64 {
+        i64::try_from(self.now().as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// A byte stream in both directions: a TCP connection or a virtual one.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A boxed byte stream.
+pub type BoxStream = Box<dyn Stream>;
+
+/// Sockets.
+pub trait Net: Send + Sync {
+    /// Listens on `address` (`host:port`, port 0 for any).
+    ///
+    /// # Errors
+    /// The operating system's, such as an address in use.
+    fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>>;
+
+    /// Connects to `host:port`.
+    ///
+    /// # Errors
+    /// The operating system's, name resolution included.
+    fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<BoxStream>>;
+}
+
+/// A listening socket.
+pub trait Listener: Send {
+    /// The next connection and the peer's address as text.
+    ///
+    /// # Errors
+    /// The operating system's; the listener still listens.
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(BoxStream, String)>>;
+
+    /// The address it listens on, with the real port.
+    fn local_address(&self) -> String;
+}
+
+/// Files.
+pub trait Files: Send + Sync {
+    /// The paths that match a glob (`*`, `?`, `[…]`, `{a,b}`, `**`), sorted; paths that cannot be read are left out.
+    fn glob(&self, pattern: &str) -> Vec<PathBuf>;
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn File>>;
+
+    /// What a path is, links followed.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn stat(&self, path: &Path) -> io::Result<FileStat>;
+
+    /// The whole of a small file (a token, a downward-API file, a checkpoint), at most `most` bytes.
+    ///
+    /// # Errors
+    /// The operating system's, and `InvalidData` above `most`.
+    fn read_small(&self, path: &Path, most: usize) -> io::Result<Vec<u8>>;
+
+    /// Replaces a file as a whole: written beside it, synced, renamed over it. Its folder is made if need be.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn replace(&self, path: &Path, contents: &[u8]) -> io::Result<()>;
+}
+
+/// An open file.
+pub trait File: Read + Seek + Send {
+    /// What it is now.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn stat(&self) -> io::Result<FileStat>;
+}
+
+/// What identifies and measures a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStat {
+    /// Device number.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// Last change of its contents, since 1970.
+    pub modified: Duration,
+    /// Whether it is a regular file.
+    pub is_file: bool,
+}

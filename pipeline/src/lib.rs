@@ -1,0 +1,19 @@
+//! The frame of Slipring: batches, the component traits, config, graph, delivery, telemetry and the wire layer.
+//! It knows no component; the crates `receivers`, `processors` and `exporters` hold those.
+
+pub mod batch;
+pub mod component;
+pub mod config;
+pub mod delivery;
+pub mod doors;
+pub mod otlp;
+pub mod plan;
+pub mod registry;
+pub mod telemetry;
+
+pub use batch::{Batch, Metadata, Parts, Signal};
+pub use component::{
+    BoxFuture, Consumer, Context, Error, Exported, Exporter, Life, Outcome, Outputs, Processor, Reason, Receipt,
+    Receiver, Refused, Stage,
+};
+pub use registry::{ExporterFactory, ProcessorFactory, ReceiverFactory, Registry};
