@@ -3,6 +3,8 @@
 
 pub mod count;
 pub mod fields;
+pub mod view;
 pub mod wire;
+pub mod write;
 
 pub use wire::WireError;

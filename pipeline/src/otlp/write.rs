@@ -1,0 +1,304 @@
+//! Writes protobuf messages straight into bytes, nested as deep as needed, with minimal lengths and no objects.
+//!
+//! ```
+//! use pipeline::otlp::{fields::*, write::{Scalar, Writer}};
+//!
+//! let mut w = Writer::new();
+//! w.message(request::RESOURCES, |w| {
+//!     w.message(resource_group::RESOURCE, |w| w.attribute(resource::ATTRIBUTES, "service.name", Scalar::Text("dynamo")));
+//!     w.message(resource_group::SCOPES, |w| {
+//!         w.message(scope_group::ITEMS, |w| {
+//!             w.fixed64(log_record::TIME, 1_000);
+//!             w.any_value(log_record::BODY, Scalar::Text("hello"));
+//!         });
+//!     });
+//! });
+//! let request = w.into_bytes();
+//! # assert_eq!(pipeline::otlp::count::items(pipeline::Signal::Logs, &request), Ok(1));
+//! ```
+
+use bytes::Bytes;
+
+use super::fields::{any_value, key_value};
+use super::wire::{FIXED32, FIXED64, LEN, VARINT, varint_len, write_varint};
+
+/// An attribute value or body without inner structure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scalar<'a> {
+    /// `string_value`.
+    Text(&'a str),
+    /// `bool_value`.
+    Bool(bool),
+    /// `int_value`.
+    Int(i64),
+    /// `double_value`.
+    Double(f64),
+    /// `bytes_value`.
+    Bytes(&'a [u8]),
+}
+
+/// Appends fields to one growing buffer. Zero and empty values are written like any other: leave them out where the
+/// field is not optional and its default is meant.
+#[derive(Clone, Debug, Default)]
+pub struct Writer {
+    out: Vec<u8>,
+}
+
+/// Where an open message began; see [`Writer::open`].
+#[derive(Debug)]
+#[must_use = "a message that was opened must be closed"]
+pub struct Open(usize);
+
+impl Writer {
+    /// An empty writer.
+    pub fn new() -> Writer {
+        Writer::default()
+    }
+
+    /// An empty writer with room for `bytes`.
+    pub fn with_capacity(bytes: usize) -> Writer {
+        Writer { out: Vec::with_capacity(bytes) }
+    }
+
+    /// A writer that goes on behind `bytes`, whose allocation it uses.
+    pub fn onto(bytes: Vec<u8>) -> Writer {
+        Writer { out: bytes }
+    }
+
+    /// What was written so far.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// Bytes written so far.
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Takes back everything behind `len`, for a message that turned out empty.
+    pub fn truncate(&mut self, len: usize) {
+        self.out.truncate(len);
+    }
+
+    /// Forgets what was written and keeps the allocation.
+    pub fn clear(&mut self) {
+        self.out.clear();
+    }
+
+    /// The bytes written.
+    pub fn into_bytes(self) -> Bytes {
+        Bytes::from(self.out)
+    }
+
+    /// The bytes written, as they lie in the writer's allocation.
+    pub fn into_vec(self) -> Vec<u8> {
+        self.out
+    }
+
+    /// Opens a nested message in field `number`; close it with [`Writer::close`], innermost first.
+    #[inline]
+    pub fn open(&mut self, number: u32) -> Open {
+        self.key(number, LEN);
+        self.out.push(0);
+        Open(self.out.len())
+    }
+
+    /// Closes the message: its length is filled in, with what was written since moved up if the length takes more than
+    /// one byte.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn close(&mut self, open: Open) {
+        let Open(start) = open;
+        let len = self.out.len() - start;
+        if len < 0x80 {
+            self.out[start - 1] = len as u8;
+        } else {
+            self.close_long(start, len);
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation)]
+    fn close_long(&mut self, start: usize, len: usize) {
+        let more = varint_len(len as u64) - 1;
+        self.out.resize(self.out.len() + more, 0);
+        self.out.copy_within(start..start + len, start + more);
+        let mut rest = len;
+        for byte in &mut self.out[start - 1..start + more] {
+            *byte = rest as u8 | 0x80;
+            rest >>= 7;
+        }
+        self.out[start - 1 + more] &= 0x7f;
+    }
+
+    /// A nested message in field `number`.
+    #[inline]
+    pub fn message<T>(&mut self, number: u32, inside: impl FnOnce(&mut Writer) -> T) -> T {
+        let open = self.open(number);
+        let out = inside(self);
+        self.close(open);
+        out
+    }
+
+    /// A nested message that is already serialized, or a bytes field.
+    #[inline]
+    pub fn bytes(&mut self, number: u32, value: &[u8]) {
+        self.key(number, LEN);
+        write_varint(&mut self.out, value.len() as u64);
+        self.out.extend_from_slice(value);
+    }
+
+    /// A string field.
+    #[inline]
+    pub fn text(&mut self, number: u32, value: &str) {
+        self.bytes(number, value.as_bytes());
+    }
+
+    /// A string field, left out when empty.
+    #[inline]
+    pub fn text_unless_empty(&mut self, number: u32, value: &str) {
+        if !value.is_empty() {
+            self.text(number, value);
+        }
+    }
+
+    /// `uint32`, `uint64`, `bool` and enum fields.
+    #[inline]
+    pub fn varint(&mut self, number: u32, value: u64) {
+        self.key(number, VARINT);
+        write_varint(&mut self.out, value);
+    }
+
+    /// An `int64` or `int32` field.
+    #[inline]
+    pub fn int64(&mut self, number: u32, value: i64) {
+        self.varint(number, value.cast_unsigned());
+    }
+
+    /// A `sint32` field (zigzag).
+    #[inline]
+    pub fn sint32(&mut self, number: u32, value: i32) {
+        self.varint(number, u64::from(((value << 1) ^ (value >> 31)).cast_unsigned()));
+    }
+
+    /// A `fixed64` or `sfixed64` field, as bits.
+    #[inline]
+    pub fn fixed64(&mut self, number: u32, bits: u64) {
+        self.key(number, FIXED64);
+        self.out.extend_from_slice(&bits.to_le_bytes());
+    }
+
+    /// A `double` field.
+    #[inline]
+    pub fn double(&mut self, number: u32, value: f64) {
+        self.fixed64(number, value.to_bits());
+    }
+
+    /// A `fixed32` field.
+    #[inline]
+    pub fn fixed32(&mut self, number: u32, bits: u32) {
+        self.key(number, FIXED32);
+        self.out.extend_from_slice(&bits.to_le_bytes());
+    }
+
+    /// A packed repeated `fixed64` or `double` field, as bits; left out when empty.
+    pub fn packed_fixed64(&mut self, number: u32, bits: impl ExactSizeIterator<Item = u64>) {
+        if bits.len() > 0 {
+            self.key(number, LEN);
+            write_varint(&mut self.out, bits.len() as u64 * 8);
+            bits.for_each(|b| self.out.extend_from_slice(&b.to_le_bytes()));
+        }
+    }
+
+    /// A packed repeated varint field; left out when empty.
+    pub fn packed_varint(&mut self, number: u32, values: impl Iterator<Item = u64>) {
+        let before = self.out.len();
+        let open = self.open(number);
+        let Open(start) = open;
+        values.for_each(|v| write_varint(&mut self.out, v));
+        if self.out.len() == start {
+            self.out.truncate(before);
+        } else {
+            self.close(open);
+        }
+    }
+
+    /// Whole fields as they stand, such as [`Field::raw`](super::wire::Field::raw).
+    #[inline]
+    pub fn raw(&mut self, fields: &[u8]) {
+        self.out.extend_from_slice(fields);
+    }
+
+    /// A `KeyValue` in field `number`.
+    #[inline]
+    pub fn attribute(&mut self, number: u32, key: &str, value: Scalar<'_>) {
+        self.message(number, |w| {
+            w.text(key_value::KEY, key);
+            w.any_value(key_value::VALUE, value);
+        });
+    }
+
+    /// An `AnyValue` in field `number`.
+    #[inline]
+    pub fn any_value(&mut self, number: u32, value: Scalar<'_>) {
+        self.message(number, |w| w.scalar(value));
+    }
+
+    /// The inside of an `AnyValue`.
+    #[inline]
+    pub fn scalar(&mut self, value: Scalar<'_>) {
+        match value {
+            Scalar::Text(v) => self.text(any_value::STRING, v),
+            Scalar::Bool(v) => self.varint(any_value::BOOL, u64::from(v)),
+            Scalar::Int(v) => self.int64(any_value::INT, v),
+            Scalar::Double(v) => self.double(any_value::DOUBLE, v),
+            Scalar::Bytes(v) => self.bytes(any_value::BYTES, v),
+        }
+    }
+
+    #[inline]
+    fn key(&mut self, number: u32, wire_type: u32) {
+        write_varint(&mut self.out, u64::from(number << 3 | wire_type));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::otlp::wire::{Fields, Value};
+
+    #[test]
+    fn lengths_are_minimal_at_every_size() {
+        for len in [0, 1, 127, 128, 16_383, 16_384, 2_097_152] {
+            let mut w = Writer::new();
+            w.message(3, |w| w.raw(&vec![7; len]));
+            w.varint(4, 1);
+            let fields: Vec<_> = Fields::new(w.as_slice()).collect::<Result<_, _>>().unwrap();
+            assert_eq!(fields[0].value, Value::Len(&vec![7; len]));
+            assert_eq!(fields[0].raw.len(), 1 + varint_len(len as u64) + len);
+            assert_eq!(fields[1].value, Value::Varint(1));
+        }
+    }
+
+    #[test]
+    fn negative_numbers_read_back() {
+        let mut w = Writer::new();
+        w.sint32(1, -5);
+        w.int64(2, -5);
+        let fields: Vec<_> = Fields::new(w.as_slice()).collect::<Result<_, _>>().unwrap();
+        assert_eq!(fields[0].value.sint32(), Ok(-5));
+        assert_eq!(fields[1].value.int64(), Ok(-5));
+    }
+
+    #[test]
+    fn an_empty_packed_field_leaves_nothing() {
+        let mut w = Writer::new();
+        w.packed_varint(2, [].into_iter());
+        w.packed_fixed64(2, [].into_iter());
+        assert!(w.is_empty());
+    }
+}
