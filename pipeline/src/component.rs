@@ -191,12 +191,15 @@ pub trait Processor: Send + Sync {
     fn process(&self, batch: Batch) -> Result<Batch, Refused>;
 }
 
+/// Makes a processor that holds data, given what comes after it.
+pub type BuildHolding = Box<dyn FnOnce(Arc<dyn Consumer>) -> Arc<dyn Consumer> + Send>;
+
 /// What a processor's factory builds.
 pub enum Stage {
     /// The ordinary processor.
     Plain(Box<dyn Processor>),
     /// A processor that holds data and hands it on later: it is given what comes after it.
-    Holding(Box<dyn FnOnce(Arc<dyn Consumer>) -> Arc<dyn Consumer> + Send>),
+    Holding(BuildHolding),
     /// The `batch` processor: nothing at its place, but the delivery of its pipeline's exporters batches like this.
     Batching(BatchSettings),
 }

@@ -13,7 +13,7 @@ pub mod telemetry;
 
 pub use batch::{Batch, Metadata, Parts, Signal};
 pub use component::{
-    BoxFuture, Consumer, Context, Error, Exported, Exporter, Life, Outcome, Outputs, Processor, Reason, Receipt,
-    Receiver, Refused, Stage,
+    BoxFuture, BuildHolding, Consumer, Context, Error, Exported, Exporter, Life, Outcome, Outputs, Processor, Reason,
+    Receipt, Receiver, Refused, Stage,
 };
 pub use registry::{ExporterFactory, ProcessorFactory, ReceiverFactory, Registry};
