@@ -2,7 +2,7 @@
 //! in their place and run the real components. No component mocks live here.
 
 use std::fmt;
-use std::io::{self, Read, Seek};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -11,7 +11,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::component::BoxFuture;
 
+pub mod glob;
 mod real;
+
+pub use glob::Glob;
 
 /// All doors of one process.
 #[derive(Clone)]
@@ -108,10 +111,11 @@ pub trait Listener: Send {
     fn local_address(&self) -> String;
 }
 
-/// Files.
+/// Files. The calls block: a component makes them where blocking is allowed (`tokio::task::spawn_blocking`).
 pub trait Files: Send + Sync {
-    /// The paths that match a glob (`*`, `?`, `[…]`, `{a,b}`, `**`), sorted; paths that cannot be read are left out.
-    fn glob(&self, pattern: &str) -> Vec<PathBuf>;
+    /// The regular files that match, links followed, sorted and each path once; with the folders that could not be
+    /// looked into. A link that leads nowhere is left out.
+    fn glob(&self, glob: &Glob) -> Found;
 
     /// Opens a file for reading.
     ///
@@ -124,6 +128,12 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// The operating system's.
     fn stat(&self, path: &Path) -> io::Result<FileStat>;
+
+    /// The absolute path without links in it.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
 
     /// The whole of a small file (a token, a downward-API file, a checkpoint), at most `most` bytes.
     ///
@@ -138,8 +148,23 @@ pub trait Files: Send + Sync {
     fn replace(&self, path: &Path, contents: &[u8]) -> io::Result<()>;
 }
 
-/// An open file.
-pub trait File: Read + Seek + Send {
+/// What a glob found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The files.
+    pub paths: Vec<PathBuf>,
+    /// The folders that could not be looked into, and why. A folder that is not there is no error.
+    pub unreadable: Vec<(PathBuf, io::Error)>,
+}
+
+/// An open file. It stays what it is when its path is renamed, removed or given to another file.
+pub trait File: Send {
+    /// Reads from a place in the file; 0 only at or beyond its end (or for an empty `buf`). May read less than asked.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+
     /// What it is now.
     ///
     /// # Errors
@@ -152,7 +177,7 @@ pub trait File: Read + Seek + Send {
 pub struct FileStat {
     /// Device number.
     pub device: u64,
-    /// Inode number.
+    /// Inode number: with the device, the file's identity as long as it exists or is held open.
     pub inode: u64,
     /// Length in bytes.
     pub len: u64,
@@ -160,4 +185,10 @@ pub struct FileStat {
     pub modified: Duration,
     /// Whether it is a regular file.
     pub is_file: bool,
+    /// Permission bits, as `chmod` takes them.
+    pub permissions: u32,
+    /// User id of its owner.
+    pub owner: u32,
+    /// Group id of its owner.
+    pub group: u32,
 }

@@ -1,13 +1,15 @@
 //! The operating system's sockets and files behind the doors.
 
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{BoxStream, File, FileStat, Files, Listener, Net};
+use super::glob::{Glob, Segment};
+use super::{BoxStream, File, FileStat, Files, Found, Listener, Net};
 use crate::component::BoxFuture;
 
 /// TCP.
@@ -50,9 +52,14 @@ impl Listener for RealListener {
 pub(super) struct RealFiles;
 
 impl Files for RealFiles {
-    fn glob(&self, pattern: &str) -> Vec<PathBuf> {
-        let path = PathBuf::from(pattern);
-        if path.exists() { vec![path] } else { Vec::new() }
+    fn glob(&self, glob: &Glob) -> Found {
+        let mut walk = Walk::default();
+        for pattern in glob.patterns() {
+            walk.below(if pattern.absolute { PathBuf::from("/") } else { PathBuf::new() }, &pattern.segments);
+        }
+        walk.found.paths.sort_unstable();
+        walk.found.paths.dedup();
+        walk.found
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
@@ -61,6 +68,10 @@ impl Files for RealFiles {
 
     fn stat(&self, path: &Path) -> io::Result<FileStat> {
         Ok(stat(&std::fs::metadata(path)?))
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        std::fs::canonicalize(path)
     }
 
     fn read_small(&self, path: &Path, most: usize) -> io::Result<Vec<u8>> {
@@ -86,7 +97,81 @@ impl Files for RealFiles {
     }
 }
 
+/// A walk along the patterns of a glob. Links are followed; the folders on the way down are remembered, so that a link
+/// back to one of them ends there.
+#[derive(Default)]
+struct Walk {
+    found: Found,
+    way: Vec<(u64, u64)>,
+}
+
+impl Walk {
+    fn below(&mut self, path: PathBuf, segments: &[Segment]) {
+        let Some((first, rest)) = segments.split_first() else { return self.take(path) };
+        match first {
+            Segment::Literal(name) => self.below(path.join(name), rest),
+            Segment::Wild(wild) => {
+                for name in self.names(&path) {
+                    if wild.matches(&name.to_string_lossy()) {
+                        self.below(path.join(name), rest);
+                    }
+                }
+            }
+            Segment::AnyDepth => self.any_depth(path, rest),
+        }
+    }
+
+    fn any_depth(&mut self, path: PathBuf, rest: &[Segment]) {
+        let Ok(meta) = std::fs::metadata(folder(&path)) else { return };
+        if !meta.is_dir() {
+            if rest.is_empty() {
+                self.take(path);
+            }
+            return;
+        }
+        let id = (meta.dev(), meta.ino());
+        if self.way.contains(&id) {
+            return;
+        }
+        self.way.push(id);
+        if !rest.is_empty() {
+            self.below(path.clone(), rest);
+        }
+        for name in self.names(&path) {
+            self.any_depth(path.join(name), rest);
+        }
+        self.way.pop();
+    }
+
+    fn take(&mut self, path: PathBuf) {
+        if std::fs::metadata(&path).is_ok_and(|meta| meta.is_file()) {
+            self.found.paths.push(path);
+        }
+    }
+
+    fn names(&mut self, path: &Path) -> Vec<OsString> {
+        match std::fs::read_dir(folder(path)) {
+            Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect(),
+            Err(error) => {
+                if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+                    self.found.unreadable.push((path.to_owned(), error));
+                }
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// The folder to look into for a path that may be empty (the working directory).
+fn folder(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
 impl File for std::fs::File {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buf, offset)
+    }
+
     fn stat(&self) -> io::Result<FileStat> {
         Ok(stat(&self.metadata()?))
     }
@@ -99,5 +184,74 @@ fn stat(meta: &std::fs::Metadata) -> FileStat {
         len: meta.len(),
         modified: Duration::new(meta.mtime().unsigned_abs(), u32::try_from(meta.mtime_nsec()).unwrap_or(0)),
         is_file: meta.is_file(),
+        permissions: meta.mode() & 0o7777,
+        owner: meta.uid(),
+        group: meta.gid(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn glob(root: &Path, pattern: &str) -> Vec<String> {
+        let glob = Glob::new(&format!("{}/{pattern}", root.display())).unwrap();
+        let found = RealFiles.glob(&glob);
+        assert!(found.unreadable.is_empty());
+        found.paths.iter().map(|p| p.strip_prefix(root).unwrap().display().to_string()).collect()
+    }
+
+    #[test]
+    fn a_glob_finds_files_through_links_and_once_each() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir_all(at("pods/a/0")).unwrap();
+        fs::create_dir_all(at("pods/b.log")).unwrap();
+        for name in ["pods/a/0/x.log", "pods/a/y.log", "pods/a/y.txt"] {
+            fs::write(at(name), "line\n").unwrap();
+        }
+        symlink(at("pods/a/0/x.log"), at("pods/link.log")).unwrap();
+        symlink(at("nowhere"), at("pods/dangling.log")).unwrap();
+        symlink(at("pods"), at("pods/a/back")).unwrap();
+
+        assert_eq!(glob(root.path(), "pods/*.log"), ["pods/link.log"]);
+        assert_eq!(glob(root.path(), "pods/{a,*}/*.log"), ["pods/a/y.log"]);
+        assert_eq!(glob(root.path(), "pods/**/*.log"), ["pods/a/0/x.log", "pods/a/y.log", "pods/link.log"]);
+        assert_eq!(
+            glob(root.path(), "pods/a/**"),
+            ["pods/a/0/x.log", "pods/a/back/link.log", "pods/a/y.log", "pods/a/y.txt"]
+        );
+        assert_eq!(glob(root.path(), "nothing/*/here"), [""; 0]);
+    }
+
+    #[test]
+    fn an_open_file_stays_itself_when_its_path_is_renamed() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a.log");
+        fs::write(&path, "first").unwrap();
+        let file = RealFiles.open(&path).unwrap();
+        fs::rename(&path, root.path().join("a.log.1")).unwrap();
+        fs::write(&path, "second").unwrap();
+
+        let mut buf = [0; 16];
+        assert_eq!((file.read_at(&mut buf, 2).unwrap(), &buf[..3]), (3, b"rst".as_slice()));
+        assert_eq!(file.read_at(&mut buf, 5).unwrap(), 0);
+        assert_eq!(file.stat().unwrap(), RealFiles.stat(&root.path().join("a.log.1")).unwrap());
+        assert_ne!(file.stat().unwrap().inode, RealFiles.stat(&path).unwrap().inode);
+    }
+
+    #[test]
+    fn replace_makes_the_folder_and_leaves_one_file() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("state/offsets");
+        for contents in [&b"one"[..], b"two"] {
+            RealFiles.replace(&path, contents).unwrap();
+            assert_eq!(RealFiles.read_small(&path, 3).unwrap(), contents);
+        }
+        assert_eq!(RealFiles.read_small(&path, 2).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(fs::read_dir(root.path().join("state")).unwrap().count(), 1);
     }
 }
