@@ -1,1 +1,12 @@
-//! it
+//! The one integration binary: the real `slipring` process against real peers and strict stand-ins.
+//! Tests against Prometheus, Dynamo and the Python OpenTelemetry SDK are behind the feature `peers`, which
+//! `cargo xtask test` turns on after it has installed them.
+
+mod standins;
+mod support;
+
+#[cfg(feature = "peers")]
+mod dynamo;
+#[cfg(feature = "peers")]
+mod python_sdk;
+mod quickstart;

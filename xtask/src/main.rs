@@ -1,2 +1,65 @@
-//! xtask
-fn main() {}
+//! `cargo xtask`: everything a contributor runs beside Cargo itself. It needs nothing but the standard library.
+
+mod peers;
+mod run;
+
+use std::process::ExitCode;
+
+use run::{Step, cargo};
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  test     everything: installs the real peers, then format, clippy, docs, unit, property, integration and peer tests
+  check    format, clippy and docs only
+  peers    installs what the real-peer tests need: Debian's prometheus, a Python environment with Dynamo and OpenTelemetry
+  dynamo   runs the real Dynamo with its mock engine until it is stopped: cargo xtask dynamo DIR
+  fuzz     runs each fuzz target for a while: cargo xtask fuzz [SECONDS]
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    let result = match command.as_str() {
+        "test" => peers::install().and_then(|peers| check().and_then(|()| test(&peers))),
+        "check" => check(),
+        "peers" => peers::install().map(|peers| println!("{}", peers.describe())),
+        "dynamo" => peers::install().and_then(|peers| peers::dynamo(&peers, &rest)),
+        "fuzz" => fuzz(&rest),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check() -> Result<(), String> {
+    cargo(&["fmt", "--all", "--check"]).run()?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"]).run()?;
+    cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "--deny warnings").run()
+}
+
+fn test(peers: &peers::Peers) -> Result<(), String> {
+    // One command, so that a failure anywhere fails it, and `--no-fail-fast`, so that it shows all of them.
+    peers.for_tests(cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])).run()
+}
+
+fn fuzz(arguments: &[String]) -> Result<(), String> {
+    let seconds = arguments.first().map_or("60", String::as_str);
+    let targets = Step::new("cargo").args(["fuzz", "list"]).output().map_err(|error| {
+        format!("{error}\ncargo-fuzz is missing or cannot run: install it with `cargo install cargo-fuzz`")
+    })?;
+    for target in targets.lines() {
+        // Coverage without a sanitizer needs no nightly compiler.
+        Step::new("cargo")
+            .args(["fuzz", "run", "--sanitizer", "none", target, "--"])
+            .args([format!("-max_total_time={seconds}")])
+            .run()?;
+    }
+    Ok(())
+}

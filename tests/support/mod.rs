@@ -1,0 +1,49 @@
+//! What the integration tests share: processes that end with their test, free ports, waiting for a condition, small HTTP.
+
+pub mod exposition;
+pub mod http;
+pub mod process;
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A port on loopback that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback has free ports").port()
+}
+
+/// The checkout.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of `tests/data`.
+pub fn data(name: &str) -> PathBuf {
+    workspace().join("tests/data").join(name)
+}
+
+/// Looks at `probe` until it answers `Ok`, and fails with what it last said after `limit`.
+/// The only wall-clock waiting in the tests: real processes tell nobody when they are done.
+#[track_caller]
+pub fn eventually<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Result<T, String>) -> T {
+    #[allow(clippy::disallowed_methods, reason = "the peers are real processes with real clocks")]
+    let start = Instant::now();
+    loop {
+        match probe() {
+            Ok(value) => return value,
+            Err(last) if start.elapsed() > limit => panic!("{what}: not within {limit:?}; last: {last}"),
+            #[allow(clippy::disallowed_methods, reason = "the peers are real processes with real clocks")]
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// A runtime for a stand-in, which ends with it.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime can be made")
+}

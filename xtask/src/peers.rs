@@ -1,0 +1,122 @@
+//! The real peers of the tests: Debian's Prometheus, and a Python environment with NVIDIA Dynamo (its mock engine needs
+//! no GPU) and the OpenTelemetry SDK. Installed once, into a cache folder outside the checkout.
+
+use std::path::{Path, PathBuf};
+
+use crate::run::Step;
+
+/// What the Python environment holds. Dynamo is installed without its dependencies: one of them is a stub that fetches
+/// from elsewhere, and the mock engine does without it.
+const DYNAMO: &[&str] = &["ai-dynamo==1.6.1", "ai-dynamo-runtime==1.6.1"];
+const DYNAMO_NEEDS: &[&str] = &[
+    "aiohttp",
+    "huggingface_hub",
+    "kubernetes<33",
+    "msgspec",
+    "nats-py",
+    "numpy",
+    "prometheus_client",
+    "pydantic<=2.13.5",
+    "PyYAML",
+    "pyzmq",
+    "redis",
+    "requests",
+    "safetensors",
+    "tokenizers",
+    "transformers",
+    "uvloop",
+];
+const OPENTELEMETRY: &[&str] =
+    &["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-grpc", "opentelemetry-exporter-otlp-proto-http"];
+
+/// Where the peers are.
+pub struct Peers {
+    prometheus: PathBuf,
+    python: PathBuf,
+}
+
+impl Peers {
+    /// For a person.
+    pub fn describe(&self) -> String {
+        format!("prometheus: {}\npython: {}", self.prometheus.display(), self.python.display())
+    }
+
+    /// The command with the peers' places in its environment, as the tests read them.
+    pub fn for_tests(&self, step: Step) -> Step {
+        step.env("SLIPRING_TEST_PROMETHEUS", &self.prometheus).env("SLIPRING_TEST_PYTHON", &self.python)
+    }
+}
+
+/// Installs what is missing.
+pub fn install() -> Result<Peers, String> {
+    Ok(Peers { prometheus: prometheus()?, python: python()? })
+}
+
+/// Runs Dynamo in `DIR` until it is stopped.
+pub fn dynamo(peers: &Peers, arguments: &[String]) -> Result<(), String> {
+    let script = workspace().join("tests/peers/run-dynamo");
+    if arguments.is_empty() {
+        return Err("usage: cargo xtask dynamo DIR".to_owned());
+    }
+    Step::new(script).args(arguments).env("SLIPRING_TEST_PYTHON", &peers.python).run()
+}
+
+fn prometheus() -> Result<PathBuf, String> {
+    let path = PathBuf::from("/usr/bin/prometheus");
+    if !path.exists() {
+        apt(&["prometheus"])?;
+    }
+    if path.exists() { Ok(path) } else { Err(format!("{} is not there after its installation", path.display())) }
+}
+
+fn python() -> Result<PathBuf, String> {
+    // The folder's name changes with what is in it, so that a new list makes a new environment.
+    let mark = DYNAMO.iter().chain(DYNAMO_NEEDS).chain(OPENTELEMETRY).fold(5381u64, |hash, name| {
+        name.bytes().chain([b'\n']).fold(hash, |hash, byte| hash.wrapping_mul(33) ^ u64::from(byte))
+    });
+    let folder = cache().join(format!("python-{mark:016x}"));
+    let python = folder.join("bin/python");
+    let done = folder.join("complete");
+    if done.exists() && Step::new(&python).args(["-c", "import dynamo.mocker, opentelemetry.sdk"]).succeeds() {
+        return Ok(python);
+    }
+    if !Step::new("python3").args(["-c", "import ensurepip, venv"]).succeeds() {
+        apt(&["python3", "python3-venv"])?;
+    }
+    Step::new("python3").args(["-m", "venv", "--clear"]).args([&folder]).run()?;
+    pip(&python, &["--no-deps"], DYNAMO)?;
+    pip(&python, &[], DYNAMO_NEEDS)?;
+    pip(&python, &[], OPENTELEMETRY)?;
+    Step::new(&python).args(["-c", "import dynamo.mocker, opentelemetry.sdk"]).run()?;
+    std::fs::write(&done, "").map_err(|error| format!("cannot write {}: {error}", done.display()))?;
+    Ok(python)
+}
+
+fn pip(python: &Path, options: &[&str], packages: &[&str]) -> Result<(), String> {
+    Step::new(python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(options)
+        .args(packages)
+        .run()
+}
+
+fn apt(packages: &[&str]) -> Result<(), String> {
+    let root = Step::new("id").args(["-u"]).output()?.trim() == "0";
+    let apt = |arguments: &[&str]| {
+        let step = if root { Step::new("apt-get") } else { Step::new("sudo").args(["apt-get"]) };
+        step.args(arguments).env("DEBIAN_FRONTEND", "noninteractive")
+    };
+    apt(&["update", "--quiet"]).run()?;
+    apt(&["install", "--yes", "--quiet", "--no-install-recommends"]).args(packages).run()
+}
+
+/// `$XDG_CACHE_HOME/slipring`, or `~/.cache/slipring`.
+fn cache() -> PathBuf {
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".cache");
+    base.unwrap_or_else(home).join("slipring")
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
+}
