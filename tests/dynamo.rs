@@ -118,7 +118,9 @@ impl Api {
 }
 
 fn metrics_arrive(api: &Api) {
-    let requests = format!("sum(dynamo_frontend_requests_total{{cluster=\"test-cluster\",job=\"dynamo-frontend\"}}) >= {REQUESTS}");
+    let requests = format!(
+        "sum(dynamo_frontend_requests_total{{cluster=\"test-cluster\",job=\"dynamo-frontend\"}}) >= {REQUESTS}"
+    );
     eventually(Duration::from_secs(30), "the frontend's requests are counted", || api.value(&requests));
     let workers = "count(count by (instance, worker_id) (dynamo_component_uptime_seconds{cluster=\"test-cluster\",job=\"dynamo-backend\"}))";
     eventually(Duration::from_secs(30), "both workers have series with the injected label", || {

@@ -110,7 +110,8 @@ impl Loki {
             while let Ok((stream, _)) = listener.accept().await {
                 let state = state.clone();
                 let service = service_fn(move |request| push(state.clone(), request));
-                connections.spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                connections
+                    .spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
         Loki { address, stored, _runtime: runtime }
@@ -175,7 +176,7 @@ fn take(state: &Mutex<Stored>, body: &[u8]) -> (u16, String) {
 }
 
 fn check(entry: &EntryAdapter, stream: &[Entry], now: i128) -> Result<Entry, String> {
-    let time = entry.timestamp.ok_or("no timestamp")?;
+    let time = entry.timestamp.as_ref().ok_or("no timestamp")?;
     let time = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
     let newest = stream.iter().map(|e| e.time).max().unwrap_or(time);
     let bytes: usize = entry.structured_metadata.iter().map(|p| p.name.len() + p.value.len()).sum();

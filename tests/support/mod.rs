@@ -41,9 +41,5 @@ pub fn eventually<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Res
 
 /// A runtime for a stand-in, which ends with it.
 pub fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("a runtime can be made")
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime can be made")
 }
