@@ -110,6 +110,12 @@ pub trait Consumer: Send + Sync {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
+
+    /// The same consumer with its counts labelled by that transport, where it is an edge that counts.
+    fn over(&self, transport: &'static str) -> Option<Arc<dyn Consumer>> {
+        let _ = transport;
+        None
+    }
 }
 
 /// Where a receiver hands its batches, by signal; `None` where no pipeline takes the signal from it.
@@ -129,6 +135,13 @@ impl Outputs {
     pub fn with(mut self, signal: Signal, next: Arc<dyn Consumer>) -> Outputs {
         self.by_signal[signal.index()] = Some(next);
         self
+    }
+
+    /// The same with what the frame counts labelled by `transport` (`grpc`, `http`), for receivers with several.
+    #[must_use]
+    pub fn over(&self, transport: &'static str) -> Outputs {
+        let label = |next: &Arc<dyn Consumer>| next.over(transport).unwrap_or_else(|| next.clone());
+        Outputs { by_signal: self.by_signal.each_ref().map(|next| next.as_ref().map(label)) }
     }
 
     /// What takes `signal`, if any pipeline does.

@@ -10,6 +10,8 @@ pub mod otlp;
 pub mod plan;
 pub mod registry;
 pub mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use batch::{Batch, Metadata, Parts, Signal};
 pub use component::{
