@@ -1,0 +1,70 @@
+//! The collector's shared config blocks for servers and clients, for embedding in components
+//! (`otelcol` confighttp, configgrpc, configtls). Names and defaults are the collector's.
+//!
+//! A key whose effect we do not have is either harmless (buffer sizes) or refused by `check`; nothing is ignored that
+//! would change who may connect or where data go.
+
+use serde::Deserialize;
+
+use crate::config::{Opaque, Problem};
+
+mod headers;
+mod http;
+mod tls;
+
+pub use headers::Headers;
+pub use http::{Compression, CompressionParams, HttpClientConfig, HttpKeepalive};
+pub use tls::{TlsClientConfig, TlsCommon, TlsServerConfig, TpmConfig};
+
+/// `auth:` of a server or client: names an extension that authenticates.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AuthConfig {
+    /// The extension's id.
+    pub authenticator: String,
+    /// Query parameters that an HTTP server hands to the extension.
+    pub request_params: Vec<String>,
+}
+
+impl AuthConfig {
+    /// No extension can authenticate yet, and pretending would open or close doors.
+    pub fn check(&self, path: &str) -> Vec<Problem> {
+        if self.authenticator.is_empty() {
+            return Vec::new();
+        }
+        vec![Problem::at(
+            join(path, "authenticator"),
+            format!(
+                "there is no extension {:?} that can authenticate; a client can send its credentials in headers",
+                self.authenticator
+            ),
+        )]
+    }
+}
+
+/// One entry of `middlewares:`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Middleware {
+    /// The extension's id.
+    pub id: String,
+}
+
+/// Middlewares are extensions, and there are none that could be one.
+pub(crate) fn check_middlewares(middlewares: &[Middleware], path: &str) -> Vec<Problem> {
+    middlewares
+        .iter()
+        .enumerate()
+        .map(|(i, m)| Problem::at(format!("{path}.{i}"), format!("there is no extension {:?} to put in between", m.id)))
+        .collect()
+}
+
+/// `path.key`, or `key` at the top.
+pub(crate) fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// Whether a secret is given.
+pub(crate) fn given(secret: &Opaque) -> bool {
+    !secret.0.is_empty()
+}

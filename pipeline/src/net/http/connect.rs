@@ -1,0 +1,129 @@
+//! Opens connections: TCP through the doors, TLS where the origin wants it, then HTTP/1 or HTTP/2.
+
+use std::sync::{Arc, OnceLock};
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsConnector;
+use tokio_util::task::TaskTracker;
+
+use super::client::{ClientOptions, Protocol, SendError};
+use super::runtime::{Spawner, timer};
+use crate::component::Error;
+use crate::doors::{BoxStream, Doors};
+use crate::net::body::Chunks;
+use crate::net::origin::Origin;
+use crate::net::tls;
+
+/// A connection that a request can go out on.
+pub(super) enum Connection {
+    /// One request at a time.
+    Http1(http1::SendRequest<Chunks>),
+    /// Many.
+    Http2(http2::SendRequest<Chunks>),
+}
+
+/// Opens connections to any origin.
+pub(super) struct Connector {
+    doors: Doors,
+    tasks: TaskTracker,
+    tls: OnceLock<Arc<ClientConfig>>,
+}
+
+/// HTTP/2 windows of the client's receiving side: answers are small, but a scrape over HTTP/2 is not.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+impl Connector {
+    /// A connector; reads certificates now if the config names any.
+    ///
+    /// # Errors
+    /// Certificates that cannot be read.
+    pub(super) fn new(options: &ClientOptions, doors: Doors, tasks: TaskTracker) -> Result<Connector, Error> {
+        let connector = Connector { doors, tasks, tls: OnceLock::new() };
+        if options.tls.common.has_ca() || options.tls.common.has_identity() {
+            connector.tls_config(options)?;
+        }
+        Ok(connector)
+    }
+
+    /// A new connection.
+    ///
+    /// # Errors
+    /// `Connect`, `Tls`, `Protocol`.
+    pub(super) async fn connect(&self, origin: &Origin, options: &ClientOptions) -> Result<Connection, SendError> {
+        let address = origin.address();
+        let stream = self
+            .doors
+            .net
+            .connect(&address)
+            .await
+            .map_err(|source| SendError::Connect { address: address.clone(), source })?;
+        let (stream, http2) = if origin.tls {
+            self.secure(stream, origin, options).await?
+        } else {
+            (stream, options.protocol == Protocol::Http2)
+        };
+        let broken = |source| SendError::Reset { address, source };
+        if http2 {
+            let mut builder = http2::Builder::new(Spawner(self.tasks.clone()));
+            builder
+                .timer(timer())
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .keep_alive_interval(options.ping_after)
+                .keep_alive_timeout(options.ping_timeout)
+                .keep_alive_while_idle(options.ping_while_idle);
+            let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
+            self.run(connection);
+            Ok(Connection::Http2(sender))
+        } else {
+            let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(broken)?;
+            self.run(connection);
+            Ok(Connection::Http1(sender))
+        }
+    }
+
+    /// A connection's own task: ends when the far side closes, or when nobody can send on it any more.
+    fn run(&self, connection: impl Future<Output = Result<(), hyper::Error>> + Send + 'static) {
+        self.tasks.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended");
+            }
+        });
+    }
+
+    async fn secure(
+        &self,
+        stream: BoxStream,
+        origin: &Origin,
+        options: &ClientOptions,
+    ) -> Result<(BoxStream, bool), SendError> {
+        let failed = |reason: String| SendError::Tls { address: origin.address(), reason };
+        let config = self.tls_config(options).map_err(|e| failed(e.to_string()))?;
+        let name = match options.tls.server_name_override.as_str() {
+            "" => origin.host.clone(),
+            name => name.to_owned(),
+        };
+        let name = ServerName::try_from(name.clone())
+            .map_err(|_| failed(format!("{name:?} cannot be a server's name, set server_name_override")))?;
+        let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|e| failed(e.to_string()))?;
+        let http2 = tls::chose_http2(stream.get_ref().1.alpn_protocol()) || options.protocol == Protocol::Http2;
+        Ok((Box::new(stream), http2))
+    }
+
+    fn tls_config(&self, options: &ClientOptions) -> Result<Arc<ClientConfig>, Error> {
+        if let Some(config) = self.tls.get() {
+            return Ok(Arc::clone(config));
+        }
+        let offered = match (options.protocol, options.offer_http2) {
+            (Protocol::Http2, _) => tls::Offer::Http2,
+            (Protocol::Negotiated, true) => tls::Offer::Both,
+            (Protocol::Negotiated, false) => tls::Offer::Http1,
+        };
+        let config = tls::client(&options.tls, &*self.doors.files, offered)?;
+        Ok(Arc::clone(self.tls.get_or_init(|| config)))
+    }
+}

@@ -1,0 +1,95 @@
+//! Where a URL leads: scheme, host and port.
+
+use std::fmt;
+
+use http::Uri;
+
+/// The far end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Origin {
+    /// Whether TLS is spoken.
+    pub tls: bool,
+    /// A name or an address; IPv6 without brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl Origin {
+    /// The origin of an absolute `http://` or `https://` URL.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, and what would work.
+    pub fn of(url: &Uri) -> Result<Origin, String> {
+        let tls = match url.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            Some(other) => return Err(format!("the scheme {other:?} is not known, use http or https")),
+            None => return Err(format!("{url} has no scheme, use http://{url} or https://{url}")),
+        };
+        let host = url.host().unwrap_or_default();
+        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        if host.is_empty() {
+            return Err(format!("{url} has no host"));
+        }
+        let port = url.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Ok(Origin { tls, host: host.to_owned(), port })
+    }
+
+    /// `host:port` as a socket wants it.
+    pub fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.address())
+    }
+}
+
+/// An absolute `http://` or `https://` URL.
+///
+/// # Errors
+/// What is wrong with the text, and what would work.
+pub fn parse_url(text: &str) -> Result<Uri, String> {
+    if text.is_empty() {
+        return Err("a URL is needed, such as http://localhost:4318".to_owned());
+    }
+    let url: Uri = text.parse().map_err(|e| format!("{text:?} is not a URL: {e}"))?;
+    Origin::of(&url)?;
+    if url.authority().is_some_and(|a| a.as_str().contains('@')) {
+        return Err("user and password in a URL are not supported, send an authorization header".to_owned());
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(url: &str, expected: Result<&str, &str>) {
+        let found = parse_url(url).map(|u| Origin::of(&u).unwrap()).map(|o| format!("{}|{o}", o.tls));
+        match (found, expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+            (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
+            (found, expected) => panic!("{url}: {found:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn a_url_names_its_origin_or_says_what_is_missing() {
+        check("http://a", Ok("false|a:80"));
+        check("https://a.b:1/x?y", Ok("true|a.b:1"));
+        check("http://[::1]:4318", Ok("false|[::1]:4318"));
+        check("", Err("a URL is needed"));
+        check("localhost:4318", Err("scheme"));
+        check("/v1/traces", Err("use http://"));
+        check("ftp://a", Err("use http or https"));
+        check("http://u:p@a", Err("authorization header"));
+    }
+}
