@@ -2,7 +2,7 @@
 //! in their place and run the real components. No component mocks live here.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -23,7 +23,7 @@ pub struct Doors {
     pub clock: Clock,
     /// Sockets.
     pub net: Arc<dyn Net>,
-    /// Files that are read as input or kept as state.
+    /// Files that are read as input, written as output or kept as state.
     pub files: Arc<dyn Files>,
 }
 
@@ -146,6 +146,49 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// The operating system's.
     fn replace(&self, path: &Path, contents: &[u8]) -> io::Result<()>;
+
+    /// Opens a file for writing at its end; it is made if need be, its folder is not. `/dev/stdout` and `/dev/stderr`
+    /// are the process' own, whatever they are connected to.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn write(&self, path: &Path, start: Start) -> io::Result<Box<dyn WriteFile>>;
+
+    /// Gives a file another name; a file of that name is replaced.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a folder with those permissions (`0o755`) and all above it; it may exist.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn create_folder(&self, path: &Path, permissions: u32) -> io::Result<()>;
+}
+
+/// What becomes of a file's contents when it is opened for writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// They stay; writing goes on behind them.
+    Keep,
+    /// They are lost.
+    Empty,
+}
+
+/// A file open for writing. What `write` has taken outlives the process once it is flushed, the machine once it is synced.
+pub trait WriteFile: Write + Send {
+    /// Waits until what was written is on the disk.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn sync(&mut self) -> io::Result<()>;
 }
 
 /// What a glob found.

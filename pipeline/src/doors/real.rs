@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
 use super::glob::{Glob, Segment};
-use super::{BoxStream, File, FileStat, Files, Found, Listener, Net};
+use super::{BoxStream, File, FileStat, Files, Found, Listener, Net, Start, WriteFile};
 use crate::component::BoxFuture;
 
 /// TCP.
@@ -94,6 +94,51 @@ impl Files for RealFiles {
         file.sync_all()?;
         std::fs::rename(&beside, path)?;
         std::fs::File::open(folder)?.sync_all()
+    }
+
+    fn write(&self, path: &Path, start: Start) -> io::Result<Box<dyn WriteFile>> {
+        match path.to_str() {
+            Some("/dev/stdout") => return Ok(Box::new(io::stdout())),
+            Some("/dev/stderr") => return Ok(Box::new(io::stderr())),
+            _ => {}
+        }
+        let mut options = std::fs::OpenOptions::new();
+        options.create(true);
+        match start {
+            Start::Keep => options.append(true),
+            Start::Empty => options.write(true).truncate(true),
+        };
+        Ok(Box::new(options.open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn create_folder(&self, path: &Path, permissions: u32) -> io::Result<()> {
+        std::fs::DirBuilder::new().recursive(true).mode(permissions).create(path)
+    }
+}
+
+impl WriteFile for std::fs::File {
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+impl WriteFile for io::Stdout {
+    fn sync(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+}
+
+impl WriteFile for io::Stderr {
+    fn sync(&mut self) -> io::Result<()> {
+        self.flush()
     }
 }
 
@@ -253,5 +298,35 @@ mod tests {
         }
         assert_eq!(RealFiles.read_small(&path, 2).unwrap_err().kind(), io::ErrorKind::InvalidData);
         assert_eq!(fs::read_dir(root.path().join("state")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_is_written_behind_what_it_holds_or_afresh() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.jsonl");
+        let write = |start, text: &[u8]| {
+            let mut file = RealFiles.write(&path, start).unwrap();
+            file.write_all(text).unwrap();
+            file.sync().unwrap();
+            RealFiles.read_small(&path, 100).unwrap()
+        };
+        assert_eq!(write(Start::Keep, b"one\n"), b"one\n");
+        assert_eq!(write(Start::Keep, b"two\n"), b"one\ntwo\n");
+        assert_eq!(write(Start::Empty, b"three\n"), b"three\n");
+    }
+
+    #[test]
+    fn files_are_renamed_and_removed_and_folders_made_down_to_the_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let (deep, old, new) =
+            (folder.path().join("a/b"), folder.path().join("a/b/old"), folder.path().join("a/b/new"));
+        assert!(RealFiles.write(&old, Start::Keep).is_err());
+        RealFiles.create_folder(&deep, 0o755).unwrap();
+        RealFiles.create_folder(&deep, 0o755).unwrap();
+        RealFiles.write(&old, Start::Keep).unwrap().write_all(b"x").unwrap();
+        RealFiles.rename(&old, &new).unwrap();
+        assert_eq!((RealFiles.stat(&old).is_err(), RealFiles.stat(&new).unwrap().len), (true, 1));
+        RealFiles.remove(&new).unwrap();
+        assert!(RealFiles.stat(&new).is_err());
     }
 }
