@@ -91,7 +91,7 @@ fn start_dynamo(folder: &Path, [frontend, worker1, worker2]: [u16; 3], otlp: u16
 fn chat(frontend: u16, n: usize) {
     let body = format!(
         r#"{{"model":"{MODEL}","messages":[{{"role":"user","content":"request {n}: the quick brown fox"}}],"max_tokens":16,"stream":{}}}"#,
-        n % 2 == 0
+        n.is_multiple_of(2)
     );
     let headers = ["Content-Type: application/json".to_owned(), format!("x-request-id: test-{n}")];
     let headers: Vec<&str> = headers.iter().map(String::as_str).collect();

@@ -2,11 +2,13 @@
 //! Tests against Prometheus, Dynamo and the Python OpenTelemetry SDK are behind the feature `peers`, which
 //! `cargo xtask test` turns on after it has installed them.
 
+mod bad_input;
 mod standins;
 mod support;
 
 #[cfg(feature = "peers")]
 mod dynamo;
+mod house;
 #[cfg(feature = "peers")]
 mod python_sdk;
 mod quickstart;

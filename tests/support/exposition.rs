@@ -28,11 +28,6 @@ impl Samples {
         let with = |s: &&Sample| labels.iter().all(|(k, v)| s.labels.get(*k).is_some_and(|have| have == v));
         self.0.iter().filter(|s| s.name == name).filter(with).map(|s| s.value).sum()
     }
-
-    /// Whether there is a sample of `name`.
-    pub fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|s| s.name == name)
-    }
 }
 
 fn sample(line: &str) -> Sample {
