@@ -1,1 +1,3 @@
-//! receivers.
+//! The receivers: each brings telemetry in by one protocol.
+
+pub mod prometheus;

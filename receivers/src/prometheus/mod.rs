@@ -1,0 +1,3 @@
+//! Scrapes Prometheus targets.
+
+pub mod exposition;
