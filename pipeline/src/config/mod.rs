@@ -1,9 +1,31 @@
 //! The collector's config language. Only this module knows YAML; components see typed structs.
 
 use std::fmt;
-use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+
+mod block;
+pub mod check;
+pub mod decode;
+mod duration;
+mod nearest;
+pub mod parse;
+pub mod report;
+mod scalar;
+mod secret;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod text;
+pub mod tree;
+
+pub use block::{Block, Tagged};
+pub use duration::{GoDuration, PromDuration};
+pub use nearest::nearest;
+pub use secret::{Headers, Opaque, REDACTED};
+pub use text::{ByteSize, StringList, Text};
+
+#[cfg(test)]
+mod tests;
 
 /// `type` or `type/name`, as the config writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +72,9 @@ impl Problem {
 
 /// What a component's config type gives the frame beside its fields.
 pub trait Settings: serde::de::DeserializeOwned + Clone + Send + Sync + 'static {
+    /// Keys of the body that used to exist, each with what to do instead: shown where the key is used.
+    const REMOVED: &'static [(&'static str, &'static str)] = &[];
+
     /// Checks what types cannot: everything wrong, not only the first. The frame shows each with file, line and column.
     fn check(&self) -> Vec<Problem> {
         Vec::new()
@@ -62,40 +87,3 @@ pub trait Settings: serde::de::DeserializeOwned + Clone + Send + Sync + 'static 
 pub struct NoSettings {}
 
 impl Settings for NoSettings {}
-
-/// A duration in Go's syntax (`300ms`, `1.5h`, `2h45m`; a bare integer is nanoseconds).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GoDuration(pub Duration);
-
-impl GoDuration {
-    /// That many milliseconds.
-    pub const fn from_millis(ms: u64) -> GoDuration {
-        GoDuration(Duration::from_millis(ms))
-    }
-
-    /// That many seconds.
-    pub const fn from_secs(s: u64) -> GoDuration {
-        GoDuration(Duration::from_secs(s))
-    }
-
-    /// The duration.
-    pub const fn get(self) -> Duration {
-        self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for GoDuration {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<GoDuration, D::Error> {
-        Err(serde::de::Error::custom("durations are decoded by the config module"))
-    }
-}
-
-/// A secret: decoded like a string, never printed.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Opaque(pub String);
-
-impl fmt::Debug for Opaque {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[REDACTED]")
-    }
-}

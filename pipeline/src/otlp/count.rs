@@ -21,15 +21,18 @@ pub fn items(signal: Signal, message: &[u8]) -> Result<usize, WireError> {
     Ok(items)
 }
 
-/// Data points of one serialized `Metric`.
+/// Data points of one serialized `Metric`; where its data occur more than once, those that protobuf keeps.
 ///
 /// # Errors
 /// When it is not well-formed down to its points' borders.
 pub fn points(message: &[u8]) -> Result<usize, WireError> {
-    let mut points = 0;
+    let (mut points, mut kind) = (0, 0);
     for field in Fields::new(message) {
         let field = field?;
         if metric::is_data(field.number) {
+            if field.number != kind {
+                (points, kind) = (0, field.number);
+            }
             for_each(field.value.bytes()?, metric::POINTS, |_| {
                 points += 1;
                 Ok(())

@@ -39,6 +39,7 @@ pub mod scope {
 pub mod key_value {
     pub const KEY: u32 = 1;
     pub const VALUE: u32 = 2;
+    pub const KEY_INDEX: u32 = 3;
 }
 
 /// `AnyValue`, and the `values` of `ArrayValue` and `KeyValueList`.
@@ -50,7 +51,16 @@ pub mod any_value {
     pub const ARRAY: u32 = 5;
     pub const KVLIST: u32 = 6;
     pub const BYTES: u32 = 7;
+    pub const STRING_INDEX: u32 = 8;
     pub const VALUES: u32 = 1;
+}
+
+/// `EntityRef`.
+pub mod entity_ref {
+    pub const SCHEMA_URL: u32 = 1;
+    pub const TYPE: u32 = 2;
+    pub const ID_KEYS: u32 = 3;
+    pub const DESCRIPTION_KEYS: u32 = 4;
 }
 
 /// `Span`.

@@ -2,9 +2,18 @@
 //! [`wire`] reads protobuf fields, the views name them, [`write`] makes them.
 
 pub mod count;
+pub mod edit;
 pub mod fields;
+pub mod filter;
+mod place;
+mod splice;
+pub mod split;
 pub mod view;
 pub mod wire;
 pub mod write;
 
+pub use place::Place;
 pub use wire::WireError;
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,8 @@
 use bytes::Bytes;
 
 use super::fields::{any_value, key_value};
-use super::wire::{FIXED32, FIXED64, LEN, VARINT, varint_len, write_varint};
+use super::view::AnyValue;
+use super::wire::{FIXED32, FIXED64, Fields, LEN, VARINT, WireError, varint_len, write_varint};
 
 /// An attribute value or body without inner structure.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,6 +36,26 @@ pub enum Scalar<'a> {
     Double(f64),
     /// `bytes_value`.
     Bytes(&'a [u8]),
+}
+
+impl<'a> From<Scalar<'a>> for AnyValue<'a> {
+    #[inline]
+    fn from(value: Scalar<'a>) -> AnyValue<'a> {
+        match value {
+            Scalar::Text(v) => AnyValue::Text(v),
+            Scalar::Bool(v) => AnyValue::Bool(v),
+            Scalar::Int(v) => AnyValue::Int(v),
+            Scalar::Double(v) => AnyValue::Double(v),
+            Scalar::Bytes(v) => AnyValue::Bytes(v),
+        }
+    }
+}
+
+impl<'a> From<&'a str> for AnyValue<'a> {
+    #[inline]
+    fn from(value: &'a str) -> AnyValue<'a> {
+        AnyValue::Text(value)
+    }
 }
 
 /// Appends fields to one growing buffer. Zero and empty values are written like any other: leave them out where the
@@ -111,7 +132,7 @@ impl Writer {
     /// Closes the message: its length is filled in, with what was written since moved up if the length takes more than
     /// one byte.
     #[inline]
-    #[allow(clippy::cast_possible_truncation)]
+    #[allow(clippy::cast_possible_truncation, clippy::needless_pass_by_value, reason = "a message is closed once")]
     pub fn close(&mut self, open: Open) {
         let Open(start) = open;
         let len = self.out.len() - start;
@@ -233,9 +254,23 @@ impl Writer {
         self.out.extend_from_slice(fields);
     }
 
+    /// The fields of a message as they stand, but those that `skip` names by their number.
+    ///
+    /// # Errors
+    /// When the message is malformed; what was copied until then stays.
+    pub fn fields_except(&mut self, message: &[u8], skip: impl Fn(u32) -> bool) -> Result<(), WireError> {
+        for field in Fields::new(message) {
+            let field = field?;
+            if !skip(field.number) {
+                self.raw(field.raw);
+            }
+        }
+        Ok(())
+    }
+
     /// A `KeyValue` in field `number`.
     #[inline]
-    pub fn attribute(&mut self, number: u32, key: &str, value: Scalar<'_>) {
+    pub fn attribute<'v>(&mut self, number: u32, key: &str, value: impl Into<AnyValue<'v>>) {
         self.message(number, |w| {
             w.text(key_value::KEY, key);
             w.any_value(key_value::VALUE, value);
@@ -244,20 +279,36 @@ impl Writer {
 
     /// An `AnyValue` in field `number`.
     #[inline]
-    pub fn any_value(&mut self, number: u32, value: Scalar<'_>) {
-        self.message(number, |w| w.scalar(value));
+    pub fn any_value<'v>(&mut self, number: u32, value: impl Into<AnyValue<'v>>) {
+        let value = value.into();
+        self.message(number, |w| w.value(value));
+    }
+
+    /// The inside of an `AnyValue`.
+    #[inline]
+    pub fn value(&mut self, value: AnyValue<'_>) {
+        match value {
+            AnyValue::Empty => {}
+            AnyValue::Text(v) => self.text(any_value::STRING, v),
+            AnyValue::Bool(v) => self.varint(any_value::BOOL, u64::from(v)),
+            AnyValue::Int(v) => self.int64(any_value::INT, v),
+            AnyValue::Double(v) => self.double(any_value::DOUBLE, v),
+            AnyValue::Array(v) => self.bytes(any_value::ARRAY, v),
+            AnyValue::Map(v) => self.bytes(any_value::KVLIST, v),
+            AnyValue::Bytes(v) => self.bytes(any_value::BYTES, v),
+        }
     }
 
     /// The inside of an `AnyValue`.
     #[inline]
     pub fn scalar(&mut self, value: Scalar<'_>) {
-        match value {
-            Scalar::Text(v) => self.text(any_value::STRING, v),
-            Scalar::Bool(v) => self.varint(any_value::BOOL, u64::from(v)),
-            Scalar::Int(v) => self.int64(any_value::INT, v),
-            Scalar::Double(v) => self.double(any_value::DOUBLE, v),
-            Scalar::Bytes(v) => self.bytes(any_value::BYTES, v),
-        }
+        self.value(value.into());
+    }
+
+    /// A varint without a key, as in packed fields.
+    #[inline]
+    pub(super) fn raw_varint(&mut self, value: u64) {
+        write_varint(&mut self.out, value);
     }
 
     #[inline]

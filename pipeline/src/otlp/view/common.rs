@@ -201,7 +201,7 @@ impl<'a> View<'a> for KeyValue<'a> {
 /// A value. Arrays and maps are read when asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum AnyValue<'a> {
-    /// No value is set.
+    /// No value is set, or an index into a string table, which only profiles have.
     Empty,
     /// `string_value`.
     Text(&'a str),
@@ -262,6 +262,10 @@ impl<'a> View<'a> for AnyValue<'a> {
                 any_value::ARRAY => AnyValue::Array(v.bytes()?),
                 any_value::KVLIST => AnyValue::Map(v.bytes()?),
                 any_value::BYTES => AnyValue::Bytes(v.bytes()?),
+                any_value::STRING_INDEX => {
+                    v.varint()?;
+                    AnyValue::Empty
+                }
                 _ => value,
             };
         }

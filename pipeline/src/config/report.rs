@@ -1,0 +1,198 @@
+//! What is wrong with a config, and how it is said: place, source line with a caret, what would work. Secrets are masked.
+
+use std::fmt::Write as _;
+
+use super::tree::{At, Sources};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The config cannot be used.
+    Error,
+    /// It works, but probably not as meant, or not for much longer.
+    Warning,
+}
+
+/// One thing to say about a config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where.
+    pub at: At,
+    /// What is wrong.
+    pub message: String,
+    /// What would work, one sentence each.
+    pub help: Vec<String>,
+    /// Other places that matter, with what they are.
+    pub also: Vec<(At, String)>,
+    /// Whether the value at that place is a secret, which is then masked in the source line.
+    pub secret: bool,
+}
+
+impl Diagnostic {
+    /// Something that keeps the config from being used.
+    pub fn error(at: At, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Error,
+            at,
+            message: message.into(),
+            help: Vec::new(),
+            also: Vec::new(),
+            secret: false,
+        }
+    }
+
+    /// Something to look at.
+    pub fn warning(at: At, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(at, message) }
+    }
+
+    /// The same with what would work.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
+        self.help.push(help.into());
+        self
+    }
+
+    /// The same with another place that matters.
+    #[must_use]
+    pub fn also(mut self, at: At, what: impl Into<String>) -> Diagnostic {
+        self.also.push((at, what.into()));
+        self
+    }
+}
+
+/// Everything there is to say about a config, with the texts it speaks of.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The texts.
+    pub sources: Sources,
+    /// What was found, in no particular order until [`Report::sort`].
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// How a report looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    /// For files and pipes.
+    #[default]
+    Plain,
+    /// With colours.
+    Terminal,
+}
+
+impl Report {
+    /// Takes in one more, unless it has been said.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        if !self.diagnostics.contains(&diagnostic) {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// How many errors are in it.
+    pub fn errors(&self) -> usize {
+        self.diagnostics.iter().filter(|d| d.severity == Severity::Error).count()
+    }
+
+    /// How many warnings are in it.
+    pub fn warnings(&self) -> usize {
+        self.diagnostics.len() - self.errors()
+    }
+
+    /// Errors first, each kind in the order of the sources.
+    pub fn sort(&mut self) {
+        self.diagnostics.sort_by_key(|d| (d.severity, d.at));
+    }
+
+    /// The whole report as text, ending with a line that counts; empty when there is nothing to say.
+    pub fn render(&self, style: Style) -> String {
+        let mut out = String::new();
+        for diagnostic in &self.diagnostics {
+            self.one(&mut out, diagnostic, style);
+            out.push('\n');
+        }
+        let counts: Vec<String> = [(self.errors(), "error"), (self.warnings(), "warning")]
+            .into_iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!("{n} {what}{}", if n == 1 { "" } else { "s" }))
+            .collect();
+        if !counts.is_empty() {
+            out.push_str(&counts.join(", "));
+            out.push('\n');
+        }
+        out
+    }
+
+    fn one(&self, out: &mut String, diagnostic: &Diagnostic, style: Style) {
+        let word = match (diagnostic.severity, style) {
+            (Severity::Error, Style::Plain) => "error",
+            (Severity::Warning, Style::Plain) => "warning",
+            (Severity::Error, Style::Terminal) => "\u{1b}[1;31merror\u{1b}[0m",
+            (Severity::Warning, Style::Terminal) => "\u{1b}[1;33mwarning\u{1b}[0m",
+        };
+        let place = self.place(diagnostic.at);
+        let colon = if place.is_empty() { "" } else { ": " };
+        let _ = writeln!(out, "{place}{colon}{word}: {}", diagnostic.message);
+        self.excerpt(out, diagnostic.at, diagnostic.secret);
+        for (at, what) in &diagnostic.also {
+            let _ = writeln!(out, "      = {what}: {}", self.place(*at));
+        }
+        for help in &diagnostic.help {
+            let _ = writeln!(out, "      = {help}");
+        }
+    }
+
+    /// `file:line:column`, as far as it is known.
+    pub fn place(&self, at: At) -> String {
+        let name = self.sources.name(at.source);
+        match at.line {
+            0 => name.to_owned(),
+            line => format!("{name}:{line}:{}", at.column),
+        }
+    }
+
+    fn excerpt(&self, out: &mut String, at: At, secret: bool) {
+        const MOST: usize = 120;
+        const BEFORE: usize = 60;
+        let line = self.sources.line(at);
+        if line.trim().is_empty() {
+            return;
+        }
+        let start = at.column.saturating_sub(1) as usize;
+        let line = masked(line, secret.then_some(start));
+        let skipped = if start > MOST - 20 { start - BEFORE } else { 0 };
+        let shown: String = line.chars().skip(skipped).take(MOST).collect();
+        let more = if line.chars().count() > skipped + MOST { "…" } else { "" };
+        let lead: String = shown.chars().take(start - skipped).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let width = (at.width.max(1) as usize).min(shown.chars().count().saturating_sub(start - skipped).max(1));
+        let _ = writeln!(out, " {:>4} | {}{more}", at.line, shown.trim_end());
+        let _ = writeln!(out, "      | {lead}{}", "^".repeat(width));
+    }
+}
+
+/// Words in keys whose values are not shown, whatever their type turns out to be.
+const SECRET_WORDS: [&str; 9] =
+    ["password", "passwd", "secret", "token", "credential", "authorization", "api_key", "api-key", "apikey"];
+
+/// The line without secrets: from the character `from`, and behind every key that sounds like one, up to the line's end.
+/// References to variables and files are not secrets.
+fn masked(line: &str, from: Option<usize>) -> String {
+    let mut keep = line.len();
+    if let Some(from) = from {
+        keep = line.char_indices().nth(from).map_or(line.len(), |(i, _)| i);
+    }
+    let lower = line.to_ascii_lowercase();
+    for word in SECRET_WORDS {
+        if let Some(colon) = lower.find(word).and_then(|i| lower[i..].find([':', '=']).map(|c| i + c + 1)) {
+            let blanks = lower[colon..].len() - lower[colon..].trim_start().len();
+            keep = keep.min(colon + blanks);
+        }
+    }
+    let rest = line[keep..].trim();
+    if rest.is_empty() || rest.trim_matches(['"', '\'']).starts_with("${") || rest.starts_with('#') {
+        line.to_owned()
+    } else {
+        format!("{}[REDACTED]", &line[..keep])
+    }
+}

@@ -1,0 +1,120 @@
+//! Small types that read a scalar in a way of their own: verbatim text, one or several texts, sizes in bytes.
+
+use std::fmt;
+use std::ops::Deref;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::block::newtype;
+
+/// The name by which the decoder knows a [`Text`].
+pub(super) const MARK: &str = "~text";
+
+/// Text, or any other scalar as it is written: Prometheus takes `replacement: 1` for the text `1`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Text(pub String);
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Text {
+        Text(text.to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+        newtype(MARK, "text", deserializer).map(Text)
+    }
+}
+
+/// A list of texts; one text alone is a list of one, and commas separate several.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StringList(pub Vec<String>);
+
+impl Deref for StringList {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for StringList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<StringList, D::Error> {
+        Vec::deserialize(deserializer).map(StringList)
+    }
+}
+
+/// A size in bytes: a whole number, or text with a unit (`1MiB`, `500kB`; 1 kB is 1000 bytes, 1 KiB is 1024).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct ByteSize(pub u64);
+
+impl ByteSize {
+    /// The size.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// Reads a number with an optional unit.
+    ///
+    /// # Errors
+    /// What is wrong and what works.
+    pub fn parse(text: &str) -> Result<ByteSize, String> {
+        let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let (number, unit) = text.split_at(split);
+        let unit_bytes: f64 = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1.0,
+            "k" | "kb" => 1e3,
+            "m" | "mb" => 1e6,
+            "g" | "gb" => 1e9,
+            "t" | "tb" => 1e12,
+            "ki" | "kib" => 1024.0,
+            "mi" | "mib" => 1024.0 * 1024.0,
+            "gi" | "gib" => 1024.0 * 1024.0 * 1024.0,
+            "ti" | "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+            other => return Err(format!("has the unknown unit {other:?}; units are B, kB, KiB, MB, MiB, GB, GiB")),
+        };
+        let bytes = number.parse::<f64>().map(|n| n * unit_bytes).unwrap_or(f64::NAN);
+        if !(0.0..9e18).contains(&bytes) {
+            return Err(format!("is {text:?}, which is no size; a size looks like 1048576 or 1MiB"));
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range by the check above")]
+        Ok(ByteSize(bytes as u64))
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+        struct NumberOrText;
+
+        impl Visitor<'_> for NumberOrText {
+            type Value = ByteSize;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a size in bytes, such as 1048576 or 1MiB")
+            }
+
+            fn visit_u64<E: de::Error>(self, n: u64) -> Result<ByteSize, E> {
+                Ok(ByteSize(n))
+            }
+
+            fn visit_i64<E: de::Error>(self, n: i64) -> Result<ByteSize, E> {
+                u64::try_from(n).map(ByteSize).map_err(|_| E::custom(format!("is {n}, the least is 0")))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {
+                ByteSize::parse(text).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(NumberOrText)
+    }
+}

@@ -1,0 +1,58 @@
+//! Rewrites whole items.
+
+use bytes::Bytes;
+
+use super::super::count;
+use super::super::place::{Fate, Place, each_item};
+use super::super::splice::Splice;
+use super::super::wire::WireError;
+use super::super::write::Writer;
+use crate::batch::{Edited, Signal};
+
+/// What becomes of a span, metric or log record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It stays as it is.
+    Keep,
+    /// It is taken away.
+    Drop,
+    /// What was written takes its place.
+    Replace,
+}
+
+/// Shows every span, metric or log record to `change`, which may write a new one: the inside of the message, for which
+/// [`Writer::fields_except`] carries over what stays. Answers `None` when everything stays. Scopes and resources that
+/// hold nothing afterwards go too.
+///
+/// # Errors
+/// When an envelope is malformed, and the errors of `change`.
+pub fn items<'a>(
+    signal: Signal,
+    request: &'a Bytes,
+    mut change: impl FnMut(&Place<'a>, &'a [u8], &mut Writer) -> Result<Change, WireError>,
+) -> Result<Option<Edited>, WireError> {
+    let mut splice = Splice::new(request);
+    let mut out = Writer::new();
+    let mut edited = Edited::default();
+    let count = |item: &[u8]| if signal == Signal::Metrics { count::points(item) } else { Ok(1) };
+    each_item(&mut splice, request, true, |splice, place, field, item| {
+        out.clear();
+        match change(place, item, &mut out)? {
+            Change::Keep => Ok(Fate::Stays),
+            Change::Drop => {
+                edited.items_removed += count(item)?;
+                Ok(Fate::Goes)
+            }
+            Change::Replace => {
+                let (before, after) = (count(item)?, count(out.as_slice())?);
+                edited.items_removed += before.saturating_sub(after);
+                edited.items_added += after.saturating_sub(before);
+                let inside = splice.enter(field, item);
+                splice.insert(item, out.as_slice());
+                splice.leave(&inside);
+                Ok(Fate::Stays)
+            }
+        }
+    })?;
+    Ok(splice.finish().map(|bytes| Edited { bytes, ..edited }))
+}
