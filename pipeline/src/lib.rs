@@ -19,4 +19,4 @@ pub use component::{
     BoxFuture, BuildHolding, Consumer, Context, Error, Exported, Exporter, Life, Outcome, Outputs, Processor, Reason,
     Receipt, Receiver, Refused, Stage,
 };
-pub use registry::{ExporterFactory, ProcessorFactory, ReceiverFactory, Registry};
+pub use registry::{ExporterFactory, ProcessorFactory, ReceiverFactory, Registry, Stability};

@@ -1,36 +1,58 @@
 //! Finds the places of what components say about their own config.
 
-use super::Settings;
-use super::decode::{Body, Notes};
+use super::decode::{self, Body, Notes};
 use super::report::{Diagnostic, Severity};
 use super::tree::{At, Node, Value};
+use super::{Problem, Settings};
 
-/// Runs the check of a decoded config and notes what it finds, each with its place. Where something of the body could
-/// not be decoded, only what concerns keys that are written there is noted: the rest may be a mere consequence.
-pub fn settings<C: Settings>(config: &C, body: &Body<'_>, notes: &mut Notes) {
-    let broken = notes.diagnostics.iter().any(|d| d.severity == Severity::Error);
-    for problem in config.check() {
-        let (at, found) = locate(body, &problem.path);
-        if broken && !found {
-            continue;
+/// Decodes a body and checks what came out.
+pub fn decoded<C: Settings>(body: &Body<'_>, notes: &mut Notes) -> Option<C> {
+    let body = Body { removed: C::REMOVED, ..*body };
+    let config = decode::decode::<C>(&body, notes)?;
+    problems(config.check(), &body, notes);
+    Some(config)
+}
+
+/// Notes what a config says about itself, each problem with its place. Where something of the body could not be decoded,
+/// only what concerns keys that are written there is noted: the rest may be a mere consequence.
+pub fn problems(problems: Vec<Problem>, body: &Body<'_>, notes: &mut Notes) {
+    let broken = body.node.has_broken() || notes.diagnostics.iter().any(|d| d.severity == Severity::Error);
+    for problem in problems {
+        match locate(body, &problem.path) {
+            Place::Missing(_) if broken => {}
+            Place::Broken => {}
+            Place::Written(at) | Place::Missing(at) => {
+                let path = shown(body.path, &problem.path);
+                notes.diagnostics.push(Diagnostic::error(at, format!("'{path}': {}", problem.message)));
+            }
         }
-        let path = shown(body.path, &problem.path);
-        notes.diagnostics.push(Diagnostic::error(at, format!("'{path}': {}", problem.message)));
     }
 }
 
-/// The place of a path of keys and indices joined with dots, or of the nearest thing above it; and whether all of it is
-/// written there.
-fn locate(body: &Body<'_>, path: &str) -> (At, bool) {
+/// Where a path leads.
+pub(super) enum Place {
+    /// It is written here.
+    Written(At),
+    /// It is not written; this is the nearest thing above it.
+    Missing(At),
+    /// Its value is unknown because of an error that has been reported.
+    Broken,
+}
+
+/// Finds a path of keys and indices joined with dots.
+pub(super) fn locate(body: &Body<'_>, path: &str) -> Place {
     let (mut node, mut at, mut rest) = (body.node, body.at, path);
     while !rest.is_empty() {
         match step(node, rest) {
             Some((below, key_at, after)) => (node, at, rest) = (below, key_at, after),
-            None => return (at, false),
+            None => return Place::Missing(at),
         }
     }
-    let scalar = !matches!(node.value, Value::List(_) | Value::Map(_) | Value::Null);
-    (if scalar { node.at } else { at }, true)
+    match node.value {
+        _ if node.broken => Place::Broken,
+        Value::List(_) | Value::Map(_) | Value::Null => Place::Written(at),
+        _ => Place::Written(node.at),
+    }
 }
 
 /// A path as messages show it: `receivers::otlp::rules[0]::key`.

@@ -7,6 +7,8 @@ use super::parse::parse;
 use super::report::{Report, Severity, Style};
 use super::tree::{At, Node};
 use super::{Settings, check};
+use crate::delivery;
+use crate::registry::{ExporterFactory, exporter_settings};
 
 /// A component's body, decoded and checked as the product would do it.
 ///
@@ -15,10 +17,7 @@ use super::{Settings, check};
 pub fn decode<C: Settings>(yaml: &str) -> Result<C, String> {
     let (mut report, node) = read(yaml)?;
     let mut notes = Notes::default();
-    let config = decode_body::<C>(&body(&node, C::REMOVED), &mut notes);
-    if let Some(config) = &config {
-        check::settings(config, &body(&node, &[]), &mut notes);
-    }
+    let config = check::decoded::<C>(&body(&node), &mut notes);
     answer(&mut report, notes, config)
 }
 
@@ -29,8 +28,19 @@ pub fn decode<C: Settings>(yaml: &str) -> Result<C, String> {
 pub fn decode_block<T: DeserializeOwned>(yaml: &str) -> Result<T, String> {
     let (mut report, node) = read(yaml)?;
     let mut notes = Notes::default();
-    let value = decode_body::<T>(&body(&node, &[]), &mut notes);
+    let value = decode_body::<T>(&body(&node), &mut notes);
     answer(&mut report, notes, value)
+}
+
+/// An exporter's body: its own config, and delivery's settings with the factory's defaults.
+///
+/// # Errors
+/// The errors as the user sees them.
+pub fn decode_exporter<F: ExporterFactory>(yaml: &str) -> Result<(F::Config, delivery::Settings), String> {
+    let (mut report, node) = read(yaml)?;
+    let mut notes = Notes::default();
+    let both = exporter_settings::<F>(&body(&node), &mut notes);
+    answer(&mut report, notes, both)
 }
 
 fn read(yaml: &str) -> Result<(Report, Node), String> {
@@ -48,8 +58,8 @@ fn read(yaml: &str) -> Result<(Report, Node), String> {
     }
 }
 
-fn body<'a>(node: &'a Node, removed: &'static [(&'static str, &'static str)]) -> Body<'a> {
-    Body { path: "settings", at: At { width: 1, ..node.at }, node, removed }
+fn body(node: &Node) -> Body<'_> {
+    Body { path: "settings", at: At { width: 1, ..node.at }, node, removed: &[] }
 }
 
 fn answer<T>(report: &mut Report, notes: Notes, value: Option<T>) -> Result<T, String> {

@@ -63,6 +63,8 @@ pub struct Node {
     pub raw: Option<String>,
     /// Whether it came whole from a `${…}`, so that text targets take `raw` instead of the parsed value.
     pub expanded: bool,
+    /// Whether its value is unknown because of an error that has been reported.
+    pub broken: bool,
 }
 
 /// What a node holds.
@@ -149,6 +151,16 @@ impl Node {
             }
         }
         walk(self, &mut 1);
+    }
+
+    /// Whether the value here or of anything below is unknown because of an error that has been reported.
+    pub fn has_broken(&self) -> bool {
+        self.broken
+            || match &self.value {
+                Value::List(list) => list.iter().any(Node::has_broken),
+                Value::Map(map) => map.entries.iter().any(|e| e.value.has_broken()),
+                _ => false,
+            }
     }
 
     /// What it is, as a message would say it: `the text "4317"`, `the number 12`, `a list`.

@@ -103,7 +103,7 @@ impl<'a> Decoder<'a> {
             Failure::Noted => Failure::Noted,
             Failure::Said(message) => self.wrong(&message),
             Failure::Missing(key) => {
-                let taken = self.node.as_map().and_then(|m| m.value(key)).is_some_and(|n| self.session.is_bad(n.id));
+                let taken = self.node.as_map().and_then(|m| m.value(key)).is_some_and(|n| self.session.is_bad(n));
                 if !taken {
                     self.session.note(Diagnostic::error(self.at, format!("'{}' needs {key:?}", self.path)));
                 }

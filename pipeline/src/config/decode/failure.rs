@@ -72,7 +72,7 @@ pub(super) fn unknown_key(
         return diagnostic.help(*advice);
     }
     let diagnostic = match nearest(key, known.iter().copied()) {
-        Some(name) => diagnostic.help(format!("did you mean {name:?}?")),
+        Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
         None => diagnostic,
     };
     match known.len() {
@@ -106,7 +106,7 @@ pub(super) fn wrong_kind(node: &Node, works: &str, secret: bool) -> String {
 pub(super) fn unknown_word(word: &str, words: &'static [&'static str]) -> String {
     let list = words.iter().map(|w| format!("{w:?}")).collect::<Vec<_>>().join(", ");
     match nearest(word, words.iter().copied()) {
-        Some(name) => format!("is {}; did you mean {name:?}? (valid values: {list})", quoted(word)),
+        Some(name) => format!("is {}; did you mean `{name}`? (valid values: {list})", quoted(word)),
         None => format!("is {} (valid values: {list})", quoted(word)),
     }
 }

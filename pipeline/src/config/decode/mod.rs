@@ -78,23 +78,21 @@ pub struct Body<'a> {
 pub fn decode<T: DeserializeOwned>(body: &Body<'_>, notes: &mut Notes) -> Option<T> {
     let claims = Claims::default();
     let session = Session::new(body.removed);
-    let value = session.run(body, body.node, &claims);
+    let value = session.run(body, &claims);
     session.unknown_keys(body.node, &Path::root(body.path), &claims);
     session.finish(notes);
     value
 }
 
-/// Decodes two types from one body, whose keys together are the valid ones. The first one reads from `seeded`, which is
-/// the body's own node laid over defaults.
+/// Decodes two types from one body, whose keys together are the valid ones.
 pub fn decode_pair<A: DeserializeOwned, B: DeserializeOwned>(
     body: &Body<'_>,
-    seeded: &Node,
     notes: &mut Notes,
 ) -> (Option<A>, Option<B>) {
     let claims = Claims::default();
     let session = Session::new(body.removed);
-    let first = session.run(body, seeded, &claims);
-    let second = session.run(body, body.node, &claims);
+    let first = session.run(body, &claims);
+    let second = session.run(body, &claims);
     session.unknown_keys(body.node, &Path::root(body.path), &claims);
     session.finish(notes);
     (first, second)
@@ -117,8 +115,8 @@ impl Session {
         Session { removed, ..Session::default() }
     }
 
-    fn run<T: DeserializeOwned>(&self, body: &Body<'_>, node: &Node, claims: &Claims) -> Option<T> {
-        let path = Path::root(body.path);
+    fn run<T: DeserializeOwned>(&self, body: &Body<'_>, claims: &Claims) -> Option<T> {
+        let (path, node) = (Path::root(body.path), body.node);
         let decoder = Decoder {
             session: self,
             node,
@@ -132,7 +130,7 @@ impl Session {
             let out = self.taken_out();
             match decoder.settle(T::deserialize(decoder)) {
                 Ok(value) => return Some(value),
-                Err(_) if self.taken_out() == out || self.is_out(node.id) => return None,
+                Err(_) if self.taken_out() == out || self.is_out(node) => return None,
                 Err(_) => {}
             }
         }
@@ -144,12 +142,12 @@ impl Session {
         self.bad.borrow().len() + self.absent.borrow().len()
     }
 
-    fn is_bad(&self, id: u32) -> bool {
-        self.bad.borrow().contains(&id)
+    fn is_bad(&self, node: &Node) -> bool {
+        node.broken || self.bad.borrow().contains(&node.id)
     }
 
-    fn is_out(&self, id: u32) -> bool {
-        self.is_bad(id) || self.absent.borrow().contains(&id)
+    fn is_out(&self, node: &Node) -> bool {
+        self.is_bad(node) || self.absent.borrow().contains(&node.id)
     }
 
     fn note(&self, diagnostic: Diagnostic) {
