@@ -2,8 +2,14 @@
 
 mod client;
 mod connect;
+mod guard;
 mod pool;
 mod runtime;
+mod server;
 
 pub use client::{Client, ClientOptions, DEFAULT_ANSWER_BYTES, Protocol, Request, Response, SendError};
 pub use runtime::{Spawner, timer};
+pub use server::{Handler, ServerOptions, serve};
+
+#[cfg(test)]
+mod tests;
