@@ -15,6 +15,7 @@ use crate::batch::{Batch, Signal};
 use crate::config::ComponentId;
 use crate::delivery::BatchSettings;
 use crate::doors::Doors;
+use crate::otlp::WireError;
 use crate::telemetry::{Drops, Meter};
 
 /// A boxed future, so that the traits below can be used through `dyn`.
@@ -84,6 +85,13 @@ impl Refused {
         match self {
             Refused::Retry { reason, .. } | Refused::Reject { reason } => reason,
         }
+    }
+}
+
+/// Bytes that are not the OTLP they should be: the same bytes will never be accepted.
+impl From<WireError> for Refused {
+    fn from(error: WireError) -> Refused {
+        Refused::reject("malformed", error.to_string())
     }
 }
 
