@@ -72,6 +72,11 @@ pub trait ExporterFactory: 'static {
     fn delivery() -> delivery::Settings {
         delivery::Settings::default()
     }
+
+    /// The same where keys of the exporter's own say something about it, such as `remote_write_queue`.
+    fn delivery_for(_config: &Self::Config) -> delivery::Settings {
+        Self::delivery()
+    }
 }
 
 /// How far a component can be relied on, in the collector's words.
@@ -209,7 +214,8 @@ pub(crate) fn exporter_settings<F: ExporterFactory>(
 ) -> Option<(F::Config, delivery::Settings)> {
     let body = Body { removed: F::Config::REMOVED, ..*body };
     let (delivery, config) = decode_pair::<DeliveryConfig, F::Config>(&body, notes);
-    let (delivery, config) = (F::delivery().overlaid(&delivery?), config?);
+    let config = config?;
+    let delivery = F::delivery_for(&config).overlaid(&delivery?);
     let problems = delivery.check().into_iter().chain(config.check()).collect();
     check::problems(problems, &body, notes);
     Some((config, delivery))
