@@ -39,6 +39,16 @@ pub(super) enum Place {
     Broken,
 }
 
+impl Place {
+    /// The place, as well as it is known.
+    pub(super) fn at(&self) -> At {
+        match self {
+            Place::Written(at) | Place::Missing(at) => *at,
+            Place::Broken => At::default(),
+        }
+    }
+}
+
 /// Finds a path of keys and indices joined with dots.
 pub(super) fn locate(body: &Body<'_>, path: &str) -> Place {
     let (mut node, mut at, mut rest) = (body.node, body.at, path);

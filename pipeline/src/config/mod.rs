@@ -1,18 +1,26 @@
 //! The collector's config language. Only this module knows YAML; components see typed structs.
 
-use std::fmt;
-
 use serde::Deserialize;
 
 mod block;
 pub mod check;
+mod data_dir;
 pub mod decode;
 mod duration;
+mod expand;
+mod id;
+mod load;
+mod merge;
 mod nearest;
-pub mod parse;
+mod parse;
+mod pipelines;
+mod print;
 pub mod report;
+mod retired;
 mod scalar;
 mod secret;
+mod service;
+mod source;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
@@ -20,38 +28,16 @@ pub mod tree;
 
 pub use block::{Block, Tagged};
 pub use duration::{GoDuration, PromDuration};
+pub use id::ComponentId;
+pub use load::{Loaded, load};
 pub use nearest::nearest;
+pub use print::{Format, Redact, print};
 pub use secret::{Headers, Opaque, REDACTED};
+pub use source::{Inputs, Surroundings};
 pub use text::{ByteSize, StringList, Text};
 
 #[cfg(test)]
 mod tests;
-
-/// `type` or `type/name`, as the config writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ComponentId {
-    /// The component's type, such as `otlp`.
-    pub kind: String,
-    /// The part after the slash, or empty.
-    pub name: String,
-}
-
-impl ComponentId {
-    /// The id `kind` or `kind/name`; no check of the characters.
-    pub fn new(kind: &str, name: &str) -> ComponentId {
-        ComponentId { kind: kind.to_owned(), name: name.to_owned() }
-    }
-}
-
-impl fmt::Display for ComponentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.kind)?;
-        if !self.name.is_empty() {
-            write!(f, "/{}", self.name)?;
-        }
-        Ok(())
-    }
-}
 
 /// A problem that a component finds in its own decoded config.
 #[derive(Clone, Debug, PartialEq, Eq)]

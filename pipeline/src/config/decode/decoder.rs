@@ -169,7 +169,10 @@ impl<'a> Decoder<'a> {
 
     /// The word of an enum.
     pub(super) fn word_text(&self) -> Result<String, Failure> {
-        self.text()
+        match self.node.value {
+            Value::Null => Err(self.null(TEXT)),
+            _ => self.text(),
+        }
     }
 
     fn text(&self) -> Result<String, Failure> {

@@ -98,6 +98,13 @@ pub fn decode_pair<A: DeserializeOwned, B: DeserializeOwned>(
     (first, second)
 }
 
+/// The keys of a map that are not among `known`, each as an error.
+pub fn unknown_keys(node: &Node, path: &str, known: &'static [&'static str]) -> Vec<Diagnostic> {
+    let entries = node.as_map().map_or(&[][..], |m| m.entries());
+    let unknown = entries.iter().filter(|e| !known.contains(&e.key.as_str()));
+    unknown.map(|entry| failure::unknown_key(entry, &Path::root(path), known, &[])).collect()
+}
+
 /// The state of one body's decoding, shared by all its decoders.
 #[derive(Default)]
 struct Session {
