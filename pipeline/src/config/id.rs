@@ -28,6 +28,9 @@ impl ComponentId {
             None => (text.trim(), None),
             Some((kind, name)) => (kind.trim(), Some(name.trim())),
         };
+        if text.trim().is_empty() {
+            return Err("id must not be empty".to_owned());
+        }
         if kind.is_empty() {
             return Err(format!("in {text:?} id: the part before / should not be empty"));
         }

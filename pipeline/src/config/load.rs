@@ -7,18 +7,20 @@ use super::check;
 use super::decode::{self, Body, Notes};
 use super::expand::expand;
 use super::nearest::nearest;
-use super::pipelines::{Known, pipelines};
+use super::pipelines::{Ids, Known, pipelines};
 use super::report::{Diagnostic, Report};
 use super::retired;
 use super::service::Service;
 use super::source::{Inputs, Surroundings, read};
-use super::tree::{At, Node};
+use super::tree::{At, Map, Node};
 use crate::batch::Signal;
 use crate::plan::Plan;
 use crate::registry::{Entry, Registry};
 
 /// The keys of a config.
 const SECTIONS: &[&str] = &["receivers", "processors", "exporters", "connectors", "extensions", "service"];
+
+static NO_SECTIONS: Map = Map::empty();
 
 /// What became of a config.
 pub struct Loaded {
@@ -39,11 +41,12 @@ pub fn load(inputs: &Inputs, registry: &Registry, surroundings: &Surroundings) -
     expand(&mut tree, surroundings, &mut report);
     tree.number();
     let mut notes = Notes::default();
-    let plan = if report.errors() == 0 || !tree.as_map().is_none_or(super::tree::Map::is_empty) {
+    let plan = if report.errors() == 0 || !tree.as_map().is_none_or(Map::is_empty) {
         plan(&tree, registry, surroundings, &mut notes)
     } else {
         None
     };
+    report.secret_places = tree.places(&notes.secrets);
     notes.diagnostics.into_iter().for_each(|d| report.push(d));
     report.sort();
     let plan = plan.filter(|_| report.errors() == 0);
@@ -67,7 +70,7 @@ fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &m
     for (n, id) in service.extensions.iter().enumerate() {
         let configured = ComponentId::parse(id).is_ok_and(|id| extensions.named.contains(&id));
         if !configured {
-            let at = check::locate(&body, &format!("extensions.{n}")).at();
+            let at = check::locate(&body, &format!("extensions.{n}"), notes).at();
             let message = format!("service::extensions: references extension {id:?} which is not configured");
             notes.diagnostics.push(Diagnostic::error(at, message));
         }
@@ -99,12 +102,15 @@ struct Section<B> {
     named: HashSet<ComponentId>,
     /// What could be decoded.
     built: BTreeMap<ComponentId, (&'static [Signal], B)>,
+    /// Whether what is written there is not known, so that nothing can be said about references to it.
+    unknown: bool,
 }
 
 impl<B> Section<B> {
     /// The ids, each with its signals where its type is known.
-    fn known(&self) -> BTreeMap<&ComponentId, Option<&'static [Signal]>> {
-        self.named.iter().map(|id| (id, self.built.get(id).map(|(signals, _)| *signals))).collect()
+    fn known(&self) -> Option<Ids<'_>> {
+        let ids = self.named.iter().map(|id| (id, self.built.get(id).map(|(signals, _)| *signals)));
+        (!self.unknown).then(|| ids.collect())
     }
 
     fn only(self, used: &HashSet<&ComponentId>) -> BTreeMap<ComponentId, B> {
@@ -113,9 +119,14 @@ impl<B> Section<B> {
 }
 
 fn section<B>(tree: &Node, kind: &'static str, entries: &[Entry<B>], notes: &mut Notes) -> Section<B> {
-    let mut out = Section { named: HashSet::new(), built: BTreeMap::new() };
-    let Some(written) = tree.as_map().and_then(|m| m.entry(kind)) else { return out };
+    let mut out = Section { named: HashSet::new(), built: BTreeMap::new(), unknown: false };
+    let root = tree.as_map().unwrap_or(&NO_SECTIONS);
+    let Some(written) = root.entry(kind) else {
+        out.unknown = root.entries().iter().any(|e| nearest(&e.key, SECTIONS.iter().copied()) == Some(kind));
+        return out;
+    };
     let Some(map) = written.value.as_map() else {
+        out.unknown = !written.value.is_null() || written.value.broken;
         if !written.value.is_null() && !written.value.broken {
             let message = format!("'{kind}' takes a map of components, not {}", written.value.describe());
             notes.diagnostics.push(Diagnostic::error(written.at, message));
@@ -127,7 +138,12 @@ fn section<B>(tree: &Node, kind: &'static str, entries: &[Entry<B>], notes: &mut
         let id = match ComponentId::parse(&written.key) {
             Ok(id) => id,
             Err(message) => {
-                notes.diagnostics.push(Diagnostic::error(written.at, format!("'{kind}' {message}")));
+                let mut diagnostic = Diagnostic::error(written.at, format!("'{kind}' {message}"));
+                let (kind, name) = written.key.split_once('/').unwrap_or((&written.key, ""));
+                if let Some(near) = nearest(kind.trim(), entries.iter().map(Entry::name)) {
+                    diagnostic = diagnostic.help(format!("did you mean `{}`?", ComponentId::new(near, name.trim())));
+                }
+                notes.diagnostics.push(diagnostic);
                 continue;
             }
         };
@@ -156,6 +172,7 @@ fn section<B>(tree: &Node, kind: &'static str, entries: &[Entry<B>], notes: &mut
         }
         notes.diagnostics.append(&mut own.diagnostics);
         notes.secrets.extend(own.secrets);
+        notes.bad.extend(own.bad);
     }
     out
 }

@@ -1,4 +1,25 @@
 //! The collector's config language. Only this module knows YAML; components see typed structs.
+//!
+//! [`load`] goes from the command line's configs to a [`Plan`](crate::plan::Plan): `source` reads and `merge` joins trees
+//! with positions, `expand` fills in `${…}`, [`decode`] makes typed config of each body, `pipelines` checks how they are
+//! wired. Whatever is wrong goes into one [`report`], and the next step works on with what is left.
+//!
+//! A component writes `#[derive(Deserialize)] #[serde(default)]` structs and may use: [`GoDuration`], [`PromDuration`],
+//! [`ByteSize`], [`Opaque`] and [`Headers`] for secrets, [`Block`] for what can be off, [`Tagged`] for lists of maps with a
+//! `type`, [`StringList`], [`Text`]. A shared struct is squashed into another by a field whose serde name starts with `~`:
+//!
+//! ```
+//! # use serde::Deserialize;
+//! # #[derive(Default, Deserialize)]
+//! # struct HttpClient {}
+//! #[derive(Default, Deserialize)]
+//! #[serde(default)]
+//! struct Config {
+//!     traces_endpoint: Option<String>,
+//!     #[serde(rename = "~client")]
+//!     client: HttpClient, // reads its keys from the same map
+//! }
+//! ```
 
 use serde::Deserialize;
 

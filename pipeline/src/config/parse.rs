@@ -13,6 +13,8 @@ use super::tree::{At, Entry, Map, Node, Value, quoted};
 pub const MOST_BYTES: usize = 8 << 20;
 /// The deepest nesting of lists and maps.
 pub const MOST_DEPTH: usize = 64;
+/// A width beyond every line.
+const REST_OF_LINE: usize = 1 << 20;
 /// The most nodes of a tree, those that aliases repeat included.
 const MOST_NODES: usize = 200_000;
 /// The most bytes of scalars, those that aliases repeat included.
@@ -75,7 +77,8 @@ struct Key {
 impl Builder {
     fn at(&self, start: Marker, end: Marker) -> At {
         let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let width = if start.line() == end.line() { end.col().saturating_sub(start.col()) } else { 1 };
+        // What goes on in the next line is meant to the end of this one.
+        let width = if start.line() == end.line() { end.col().saturating_sub(start.col()) } else { REST_OF_LINE };
         At {
             source: self.source,
             line: small(start.line()),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::ComponentId;
 use super::check;
-use super::decode::{Body, Notes};
+use super::decode::{self, Body, Notes};
 use super::nearest::nearest;
 use super::report::Diagnostic;
 use super::service::{PipelineConfig, Service};
@@ -12,17 +12,20 @@ use super::tree::At;
 use crate::batch::Signal;
 use crate::plan::{Pipeline, PipelineId};
 
-/// Ids of one kind, with the signals of those whose type is known.
-type Ids<'a> = BTreeMap<&'a ComponentId, Option<&'static [Signal]>>;
+/// The keys of a pipeline.
+const KINDS: &[&str] = &["receivers", "processors", "exporters"];
 
-/// What a pipeline can refer to.
+/// Ids of one kind, with the signals of those whose type is known.
+pub type Ids<'a> = BTreeMap<&'a ComponentId, Option<&'static [Signal]>>;
+
+/// What a pipeline can refer to; `None` where that is not known because the section could not be read.
 pub struct Known<'a> {
     /// Under `receivers`.
-    pub receivers: Ids<'a>,
+    pub receivers: Option<Ids<'a>>,
     /// Under `processors`.
-    pub processors: Ids<'a>,
+    pub processors: Option<Ids<'a>>,
     /// Under `exporters`.
-    pub exporters: Ids<'a>,
+    pub exporters: Option<Ids<'a>>,
     /// Under `connectors`.
     pub connectors: &'a HashSet<ComponentId>,
 }
@@ -33,7 +36,7 @@ pub fn pipelines(service: &Service, body: &Body<'_>, known: &Known<'_>, notes: &
         if !body.node.has_broken() {
             let message = "service must have at least one pipeline";
             notes.diagnostics.push(
-                Diagnostic::error(check::locate(body, "pipelines").at(), message)
+                Diagnostic::error(check::locate(body, "pipelines", notes).at(), message)
                     .help("such as service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}"),
             );
         }
@@ -42,7 +45,7 @@ pub fn pipelines(service: &Service, body: &Body<'_>, known: &Known<'_>, notes: &
     let mut seen: BTreeMap<PipelineId, At> = BTreeMap::new();
     let mut out = Vec::new();
     for (key, config) in &service.pipelines {
-        let at = check::locate(body, &format!("pipelines.{key}")).at();
+        let at = check::locate(body, &format!("pipelines.{key}"), notes).at();
         let id = match pipeline_id(key) {
             Ok(id) => id,
             Err((message, help)) => {
@@ -94,12 +97,11 @@ struct Check<'a, 'n> {
 impl Check<'_, '_> {
     fn pipeline(&mut self, config: &PipelineConfig) -> Pipeline {
         let known = self.known;
-        let receivers = self.references("receiver", &config.receivers, &known.receivers);
-        let processors = self.references("processor", &config.processors, &known.processors);
-        let exporters = self.references("exporter", &config.exporters, &known.exporters);
+        let receivers = self.references("receiver", &config.receivers, known.receivers.as_ref());
+        let processors = self.references("processor", &config.processors, known.processors.as_ref());
+        let exporters = self.references("exporter", &config.exporters, known.exporters.as_ref());
         for (kind, list) in [("receiver", &config.receivers), ("exporter", &config.exporters)] {
-            let place = check::locate(self.body, &format!("pipelines.{}.{kind}s", self.key));
-            if list.is_empty() && !matches!(place, check::Place::Broken) {
+            if list.is_empty() && !self.is_unknown(kind) {
                 self.wrong(self.at, &format!("must have at least one {kind}"), None);
             }
         }
@@ -112,8 +114,25 @@ impl Check<'_, '_> {
         Pipeline { id: self.id.clone(), receivers, processors, exporters }
     }
 
+    /// Whether the list is empty only because of something that has been reported.
+    fn is_unknown(&self, kind: &str) -> bool {
+        let list = check::locate(self.body, &format!("pipelines.{}.{kind}s", self.key), self.notes);
+        let pipelines = self.body.node.as_map().and_then(|m| m.value("pipelines")?.as_map());
+        let pipeline = pipelines.and_then(|m| m.value(self.key));
+        match list.place {
+            check::Place::Broken => true,
+            check::Place::Written(_) => {
+                let list = pipeline.and_then(|p| p.as_map()?.value(&format!("{kind}s")));
+                list.is_some_and(|l| !l.is_null() && l.as_list().is_none_or(|l| !l.is_empty()))
+            }
+            check::Place::Missing(_) => pipeline.is_some_and(|p| {
+                p.as_map().is_none() && !p.is_null() || !decode::unknown_keys(p, "", KINDS).is_empty()
+            }),
+        }
+    }
+
     /// The ids of one kind, each once.
-    fn references(&mut self, kind: &str, list: &[String], known: &Ids<'_>) -> Vec<ComponentId> {
+    fn references(&mut self, kind: &str, list: &[String], known: Option<&Ids<'_>>) -> Vec<ComponentId> {
         let mut out: Vec<ComponentId> = Vec::new();
         for (n, text) in list.iter().enumerate() {
             let at = self.place(kind, n);
@@ -124,6 +143,7 @@ impl Check<'_, '_> {
                     continue;
                 }
             };
+            let Some(known) = known else { continue };
             match known.get(&id) {
                 Some(Some(signals)) if !signals.contains(&self.id.signal) => {
                     let names: Vec<&str> = signals.iter().map(|s| s.name()).collect();
@@ -150,7 +170,10 @@ impl Check<'_, '_> {
             ("processor", &self.known.processors),
             ("exporter", &self.known.exporters),
         ];
-        if let Some((other, _)) = others.into_iter().find(|(other, ids)| *other != kind && ids.contains_key(id)) {
+        if let Some((other, _)) = others
+            .into_iter()
+            .find(|(other, ids)| *other != kind && ids.as_ref().is_some_and(|ids| ids.contains_key(id)))
+        {
             return format!("`{id}` is configured under {other}s");
         }
         let names: Vec<String> = known.keys().map(ToString::to_string).collect();
@@ -162,7 +185,7 @@ impl Check<'_, '_> {
     }
 
     fn place(&self, kind: &str, index: usize) -> At {
-        check::locate(self.body, &format!("pipelines.{}.{kind}s.{index}", self.key)).at()
+        check::locate(self.body, &format!("pipelines.{}.{kind}s.{index}", self.key), self.notes).at()
     }
 
     fn wrong(&mut self, at: At, message: &str, help: Option<String>) {

@@ -91,7 +91,7 @@ fn yaml(out: &mut String, node: &Node, redact: Redact<'_>, depth: usize) {
                 out.push('-');
                 match &element.value {
                     Value::Map(map) if !map.is_empty() && !redact.hides(element) => {
-                        first_on_line(out, map, redact, depth)
+                        first_on_line(out, map, redact, depth);
                     }
                     _ => yaml(out, element, redact, depth + 1),
                 }

@@ -219,10 +219,9 @@ impl Service {
     pub fn note_what_has_no_effect(&self, body: &Body<'_>, notes: &mut Notes) {
         let Telemetry { logs, metrics, traces, .. } = &self.telemetry;
         let mut warn = |path: &str, message: &str| {
-            if let check::Place::Written(at) = check::locate(body, path) {
-                notes
-                    .diagnostics
-                    .push(Diagnostic::warning(at, format!("'{}::{}' {message}", body.path, path.replace('.', "::"))));
+            let found = check::locate(body, path, notes);
+            if let check::Place::Written(at) = found.place {
+                notes.diagnostics.push(Diagnostic::warning(at, format!("'{}' {message}", found.path)));
             }
         };
         if logs.output_paths.iter().chain(&logs.error_output_paths).any(|p| p != "stderr") {

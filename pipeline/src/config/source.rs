@@ -1,6 +1,7 @@
 //! Where configs come from: `--config` and `--set` to trees. Network schemes are not supported, and say so.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use super::data_dir;
 use super::merge::{merge, unfold};
 use super::parse::{MOST_BYTES, parse};
 use super::report::{Diagnostic, Report};
-use super::tree::{At, Node, Value};
+use super::tree::{At, Entry, Map, Node, Value};
 use crate::doors::Files;
 
 /// What a command line says about the config.
@@ -22,11 +23,14 @@ pub struct Inputs {
     pub builtin: &'static [(&'static str, &'static str)],
 }
 
+/// Reads a small file as a whole.
+pub type ReadFile = Arc<dyn Fn(&Path) -> io::Result<Vec<u8>> + Send + Sync>;
+
 /// What a config may read beside itself.
 #[derive(Clone)]
 pub struct Surroundings {
-    /// Files, for `--config`, `file:` and `${file:…}`.
-    pub files: Arc<dyn Files>,
+    /// Reads a small file as a whole, for `--config`, `file:` and `${file:…}`.
+    pub read_file: ReadFile,
     /// Environment variables.
     pub variables: BTreeMap<String, String>,
     /// Where state is kept when the config does not say.
@@ -39,7 +43,7 @@ impl Surroundings {
         let text = |s: std::ffi::OsString| s.to_string_lossy().into_owned();
         let variables: BTreeMap<String, String> = std::env::vars_os().map(|(k, v)| (text(k), text(v))).collect();
         let data_dir = data_dir::default(&variables);
-        Surroundings { files, variables, data_dir }
+        Surroundings { read_file: Arc::new(move |path| files.read_small(path, MOST_BYTES)), variables, data_dir }
     }
 
     /// A small text file.
@@ -47,14 +51,14 @@ impl Surroundings {
     /// # Errors
     /// What the operating system says, or that it is no text.
     pub(super) fn read(&self, path: &str) -> Result<String, String> {
-        let bytes = self.files.read_small(Path::new(path), MOST_BYTES).map_err(|error| error.to_string())?;
+        let bytes = (self.read_file)(Path::new(path)).map_err(|error| error.to_string())?;
         String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
     }
 }
 
 /// Reads and merges everything that was given. What could not be read is in the report.
 pub fn read(inputs: &Inputs, surroundings: &Surroundings, report: &mut Report) -> Node {
-    let mut merged = Node::new(Value::Map(super::tree::Map::default()), At::default());
+    let mut merged = Node::new(Value::Map(Map::default()), At::default());
     let configs = inputs.configs.iter().map(|uri| config(uri, inputs, surroundings, report)).collect::<Vec<_>>();
     let sets = inputs.sets.iter().map(|set| one_set(set, report)).collect::<Vec<_>>();
     for tree in configs.into_iter().chain(sets) {
@@ -101,7 +105,7 @@ fn config(
     };
     let name = if scheme == "file" { rest } else { uri };
     match text {
-        Ok(text) if scheme == "yaml" => parse(&text, report.sources.add("--config yaml:", &text)),
+        Ok(text) if scheme == "yaml" => parse(&text, report.sources.add("--config yaml", &text)),
         Ok(text) => parse(&text, report.sources.add(name, &text)),
         Err(message) => {
             let at = At { source: report.sources.add(name, ""), ..At::default() };
@@ -131,27 +135,32 @@ fn one_set(set: &str, report: &mut Report) -> Result<Node, Vec<Diagnostic>> {
         return Err(vec![problem]);
     };
     let before = u32::try_from(path.chars().count() + 1).unwrap_or(u32::MAX);
-    let mut value = parse(value, source)?;
+    let mut value = parse(value, source).map_err(|mut problems| {
+        problems.iter_mut().for_each(|p| shift_at(&mut p.at, before));
+        problems.iter_mut().flat_map(|p| &mut p.also).for_each(|(at, _)| shift_at(at, before));
+        problems
+    })?;
     shift(&mut value, before);
     let key_at = At { width: before - 1, ..at };
-    let entry = super::tree::Entry { key: path.replace('.', "::"), at: key_at, value };
-    Ok(Node::new(Value::Map(super::tree::Map::from_entries([entry])), at))
+    let entry = Entry { key: path.replace('.', "::"), at: key_at, value };
+    Ok(Node::new(Value::Map(Map::from_entries([entry])), at))
 }
 
 /// Moves the places on a text's first line to the right.
 fn shift(node: &mut Node, by: u32) {
-    let moved = |at: &mut At| {
-        if at.line == 1 {
-            at.column = at.column.saturating_add(by);
-        }
-    };
-    moved(&mut node.at);
+    shift_at(&mut node.at, by);
     match &mut node.value {
         Value::List(list) => list.iter_mut().for_each(|n| shift(n, by)),
         Value::Map(map) => map.entries_mut().iter_mut().for_each(|e| {
-            moved(&mut e.at);
+            shift_at(&mut e.at, by);
             shift(&mut e.value, by);
         }),
         _ => {}
+    }
+}
+
+fn shift_at(at: &mut At, by: u32) {
+    if at.line == 1 {
+        at.column = at.column.saturating_add(by);
     }
 }

@@ -1,5 +1,6 @@
 //! A config as a tree whose every node knows where it was written. Nothing here knows what the nodes mean.
 
+use std::collections::HashSet;
 use std::fmt;
 
 /// A place in a source: an index into [`Sources`], line and column from 1, and the width to underline, all in
@@ -151,6 +152,23 @@ impl Node {
             }
         }
         walk(self, &mut 1);
+    }
+
+    /// The places of the nodes with these ids.
+    pub fn places(&self, ids: &HashSet<u32>) -> Vec<At> {
+        fn walk(node: &Node, ids: &HashSet<u32>, out: &mut Vec<At>) {
+            if ids.contains(&node.id) {
+                out.push(node.at);
+            }
+            match &node.value {
+                Value::List(list) => list.iter().for_each(|n| walk(n, ids, out)),
+                Value::Map(map) => map.entries.iter().for_each(|e| walk(&e.value, ids, out)),
+                _ => {}
+            }
+        }
+        let mut out = Vec::new();
+        walk(self, ids, &mut out);
+        out
     }
 
     /// Whether the value here or of anything below is unknown because of an error that has been reported.

@@ -1,5 +1,6 @@
 //! The serde deserializer over one node.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{self, Visitor};
@@ -119,7 +120,7 @@ impl<'a> Decoder<'a> {
             _ => self.node.at,
         };
         let mut diagnostic = Diagnostic::error(at, format!("'{}' {message}", self.path));
-        diagnostic.secret = self.is_secret();
+        diagnostic.hidden = self.is_secret().then_some(self.node.at);
         self.session.note(diagnostic);
         self.take_out()
     }
@@ -160,6 +161,20 @@ impl<'a> Decoder<'a> {
             let message = format!("'{}' is {n} nanoseconds: a duration without a unit counts those", self.path);
             self.session.note(Diagnostic::warning(self.node.at, message).help(format!("write {n}s for seconds")));
         }
+    }
+
+    /// Marks every scalar below as a secret, whatever becomes of it, except for what `name` holds.
+    fn hide_all_but_names(&self) {
+        fn walk(node: &Node, secrets: &mut HashSet<u32>) {
+            match &node.value {
+                Value::List(list) => list.iter().for_each(|n| walk(n, secrets)),
+                Value::Map(map) => {
+                    map.entries().iter().filter(|e| e.key != "name").for_each(|e| walk(&e.value, secrets));
+                }
+                _ => drop(secrets.insert(node.id)),
+            }
+        }
+        walk(self.node, &mut self.session.secrets.borrow_mut());
     }
 
     /// A block's map; nothing at all is a map without keys.
@@ -319,6 +334,10 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
             secret::MARK => {
                 self.session.secrets.borrow_mut().insert(self.id);
                 visitor.visit_newtype_struct(self.role(Role::Secret))
+            }
+            secret::HEADERS => {
+                self.hide_all_but_names();
+                visitor.visit_newtype_struct(self)
             }
             text::MARK => visitor.visit_newtype_struct(self.role(Role::Verbatim)),
             block::TAGGED => visitor.visit_newtype_struct(self.role(Role::Tagged)),

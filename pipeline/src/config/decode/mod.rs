@@ -33,6 +33,8 @@ pub struct Notes {
     pub diagnostics: Vec<Diagnostic>,
     /// Ids of nodes that hold secrets.
     pub secrets: HashSet<u32>,
+    /// Ids of nodes that were left out because something is wrong with them.
+    pub bad: HashSet<u32>,
 }
 
 /// The keys of one map that somebody reads.
@@ -178,5 +180,6 @@ impl Session {
     fn finish(self, notes: &mut Notes) {
         notes.diagnostics.extend(self.diagnostics.into_inner());
         notes.secrets.extend(self.secrets.into_inner());
+        notes.bad.extend(self.bad.into_inner());
     }
 }
