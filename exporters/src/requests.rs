@@ -1,5 +1,6 @@
-//! One batch that goes out as several requests: in order, large ones halved when the far side asks for it, and where
-//! one fails, the next attempt at the same batch goes on there instead of sending the others again.
+//! One batch that goes out as several requests: in order, large ones halved when the far side asks for it, refused ones
+//! halved until the entry is found that spoils them, and where one fails for now, the next attempt at the same batch goes
+//! on there instead of sending the others again.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +13,10 @@ use crate::dropped::Dropped;
 
 /// Failures of the same heavy request after which it is halved.
 const HEAVY_FAILURES: usize = 2;
+
+/// How often the requests of a lane are halved in search of what spoils them: enough to find two or three entries among
+/// thousands, not enough to burden a far side that takes nothing at all.
+const MOST_BISECTIONS: usize = 32;
 
 /// A batch in the far side's language, as entries in lanes. The requests of a lane go one after the other, those of
 /// different lanes at the same time.
@@ -57,8 +62,23 @@ pub enum Answer {
         /// Whether its size may be the cause.
         heavy: bool,
     },
+    /// It will never be taken, but some of its entries may be.
+    Spoiled(Reason),
     /// It will never be taken.
     Reject(Reason),
+}
+
+impl Answer {
+    /// Why it was not taken, unless it was.
+    pub fn reason(&self) -> Option<&Reason> {
+        match self {
+            Answer::Taken(_) => None,
+            Answer::TooLarge(reason)
+            | Answer::Retry { reason, .. }
+            | Answer::Spoiled(reason)
+            | Answer::Reject(reason) => Some(reason),
+        }
+    }
 }
 
 /// Where the last attempt at a batch stopped. Holds at most one batch, which delivery holds too as long as it tries.
@@ -148,6 +168,9 @@ struct Lane {
     most: usize,
     /// How often the next request failed as heavy.
     failures: usize,
+    /// Where requests must end while a spoiled one is searched, the nearest last.
+    ends: Vec<usize>,
+    bisections: usize,
     /// Whether any request was taken.
     is_taken: bool,
     dropped: Dropped,
@@ -156,13 +179,22 @@ struct Lane {
 
 impl Default for Lane {
     fn default() -> Lane {
-        Lane { done: 0, most: usize::MAX, failures: 0, is_taken: false, dropped: Dropped::default(), rejected: None }
+        Lane {
+            done: 0,
+            most: usize::MAX,
+            failures: 0,
+            ends: Vec::new(),
+            bisections: 0,
+            is_taken: false,
+            dropped: Dropped::default(),
+            rejected: None,
+        }
     }
 }
 
 impl Lane {
     async fn run(&mut self, number: usize, requests: &impl Requests) -> Result<(), Refused> {
-        while let Some(Cut { request, entries, items }) = requests.cut(number, self.done, self.most) {
+        while let Some(Cut { request, entries, items }) = requests.cut(number, self.done, self.most_now()) {
             match requests.send(request).await {
                 Answer::Taken(dropped) => {
                     self.is_taken = true;
@@ -170,7 +202,8 @@ impl Lane {
                     self.pass(entries);
                 }
                 Answer::TooLarge(_) if entries > 1 => self.most = entries / 2,
-                Answer::TooLarge(reason) | Answer::Reject(reason) => {
+                Answer::Spoiled(_) if entries > 1 && self.bisections < MOST_BISECTIONS => self.bisect(entries),
+                Answer::TooLarge(reason) | Answer::Spoiled(reason) | Answer::Reject(reason) => {
                     self.dropped.add_reason(reason.clone(), items);
                     self.rejected.get_or_insert(reason);
                     self.pass(entries);
@@ -188,9 +221,24 @@ impl Lane {
         Ok(())
     }
 
+    fn most_now(&self) -> usize {
+        self.ends.last().map_or(self.most, |end| (end - self.done).min(self.most))
+    }
+
+    /// The first half of the next request goes alone, then what is left of it.
+    fn bisect(&mut self, entries: usize) {
+        self.bisections += 1;
+        let end = self.done + entries;
+        if self.ends.last() != Some(&end) {
+            self.ends.push(end);
+        }
+        self.ends.push(self.done + entries / 2);
+    }
+
     fn pass(&mut self, entries: usize) {
         self.done += entries;
         self.failures = 0;
+        while self.ends.pop_if(|end| *end <= self.done).is_some() {}
     }
 }
 
@@ -207,6 +255,8 @@ mod tests {
     struct Script {
         lanes: Vec<Vec<u32>>,
         most: usize,
+        /// Requests with one of these are spoiled.
+        spoilt: Vec<u32>,
         answers: Mutex<VecDeque<Answer>>,
         sent: Mutex<Vec<Vec<u32>>>,
     }
@@ -214,7 +264,13 @@ mod tests {
     impl Script {
         fn new(entries: u32, most: usize, answers: impl IntoIterator<Item = Answer>) -> Script {
             let lanes = vec![(0..entries).collect()];
-            Script { lanes, most, answers: Mutex::new(answers.into_iter().collect()), sent: Mutex::default() }
+            Script {
+                lanes,
+                most,
+                spoilt: Vec::new(),
+                answers: Mutex::new(answers.into_iter().collect()),
+                sent: Mutex::default(),
+            }
         }
 
         fn sent(&self) -> Vec<Vec<u32>> {
@@ -236,7 +292,11 @@ mod tests {
         }
 
         async fn send(&self, request: Vec<u32>) -> Answer {
+            let is_spoilt = request.iter().any(|entry| self.spoilt.contains(entry));
             self.sent.lock().unwrap().push(request);
+            if is_spoilt {
+                return Answer::Spoiled(Reason::new("spoilt", "spoilt"));
+            }
             let answer = self.answers.lock().unwrap().pop_front();
             match answer {
                 Some(Answer::Retry { after: Some(Duration::MAX), .. }) => std::future::pending().await,
@@ -322,6 +382,25 @@ mod tests {
         }
         assert_eq!(progress.export(&batch, &script, Dropped::default()).await, receipt(&[]));
         assert_eq!(script.sent(), [vec![0, 1, 2, 3], vec![0, 1, 2, 3], vec![0, 1], vec![2, 3]]);
+    }
+
+    #[tokio::test]
+    async fn a_spoiled_request_is_halved_until_the_entry_is_found() {
+        let mut script = Script::new(10, 8, []);
+        script.spoilt = vec![5];
+        let exported = Progress::default().export(&batch(), &script, Dropped::default()).await;
+        let sent = [vec![0, 1, 2, 3, 4, 5, 6, 7], vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![4, 5], vec![4], vec![5]];
+        assert_eq!(script.sent(), [&sent[..], &[vec![6, 7], vec![8, 9]]].concat());
+        assert_eq!(exported, receipt(&[("spoilt", 1)]));
+    }
+
+    #[tokio::test]
+    async fn the_search_ends_where_everything_is_spoiled() {
+        let mut script = Script::new(10_000, 10_000, []);
+        script.spoilt = (0..10_000).collect();
+        let refused = Progress::default().export(&batch(), &script, Dropped::default()).await;
+        assert_eq!(refused, Err(Refused::reject("spoilt", "spoilt")));
+        assert!(script.sent().len() <= 2 * MOST_BISECTIONS + 1);
     }
 
     #[tokio::test]

@@ -29,6 +29,8 @@ pub struct Config {
     pub add_metric_suffixes: bool,
     /// Send types, help texts and units too.
     pub send_metadata: bool,
+    /// Send exponential histograms as native ones; otherwise they are dropped (ours).
+    pub send_native_histograms: bool,
     /// The older way to ask for all resource attributes as labels.
     pub resource_to_telemetry_conversion: ResourceToTelemetry,
     /// Which resource attributes become labels of every series.
@@ -111,6 +113,7 @@ impl Default for Config {
             translation_strategy: None,
             add_metric_suffixes: true,
             send_metadata: false,
+            send_native_histograms: true,
             resource_to_telemetry_conversion: ResourceToTelemetry::default(),
             resource_constant_labels: ResourceConstantLabels::default(),
             target_info: TargetInfo::default(),
@@ -223,6 +226,7 @@ impl Config {
             target_info: self.target_info.enabled,
             scope_labels: !self.disable_scope_info,
             metadata: self.send_metadata,
+            native_histograms: self.send_native_histograms,
             lanes: self.remote_write_queue.num_consumers.or(self.max_batch_request_parallelism).unwrap_or(1),
             namer,
         }

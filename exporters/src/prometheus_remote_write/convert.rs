@@ -46,6 +46,8 @@ pub struct Conversion {
     pub target_info: bool,
     /// Whether series say which scope they are from.
     pub scope_labels: bool,
+    /// Whether exponential histograms become native ones, or are dropped.
+    pub native_histograms: bool,
     /// Whether types, help texts and units are collected.
     pub metadata: bool,
     /// How many lanes the series are spread over; at least 1.
@@ -225,7 +227,7 @@ impl<'a> Converter<'a> {
     }
 
     fn metric(&mut self, metric: &Metric<'a>) -> Result<(), WireError> {
-        if let Some((code, message)) = unfit(metric) {
+        if let Some((code, message)) = unfit(metric, self.conversion) {
             let points = metric.points::<&[u8]>().filter(Result::is_ok).count();
             self.out.dropped.add(code, message, points);
             return Ok(());
@@ -435,8 +437,11 @@ impl<'a> Converter<'a> {
 }
 
 /// Why no point of a metric has a form in remote write.
-fn unfit(metric: &Metric<'_>) -> Option<(&'static str, &'static str)> {
+fn unfit(metric: &Metric<'_>, conversion: &Conversion) -> Option<(&'static str, &'static str)> {
     let summed = matches!(metric.kind, MetricKind::Sum | MetricKind::Histogram | MetricKind::ExponentialHistogram);
+    if metric.kind == MetricKind::ExponentialHistogram && !conversion.native_histograms {
+        return Some(("native_histograms_off", "exponential histograms need send_native_histograms"));
+    }
     match metric.temporality {
         _ if !summed => None,
         Temporality::Cumulative => None,

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use pipeline::delivery::{self, BatchSettings, QueueSettings, RetrySettings, Sizer};
-use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Refused, Signal};
+use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Reason, Refused, Signal};
 
 pub use config::Config;
 use convert::{Conversion, convert};
@@ -75,6 +75,9 @@ impl ExporterFactory for Factory {
     }
 }
 
+/// What Prometheus 2.40 to 2.x says, as a 500, to a request with native histograms where the feature is off.
+const NATIVE_DISABLED: &str = "native histograms are disabled";
+
 /// The exporter.
 struct RemoteWrite {
     pusher: Pusher,
@@ -91,8 +94,7 @@ impl Exporter for RemoteWrite {
             let requests = Series { exporter: self, series: &converted.series };
             let receipt = self.progress.export(batch, &requests, converted.dropped).await?;
             if let Some(metadata) = converted.metadata.into_request()
-                && let Answer::Retry { reason, .. } | Answer::TooLarge(reason) | Answer::Reject(reason) =
-                    self.write(&metadata).await
+                && let Some(reason) = self.write(&metadata).await.reason()
             {
                 tracing::warn!(%reason, "types and help texts were not taken");
             }
@@ -112,7 +114,17 @@ impl RemoteWrite {
         let mut headers = HeaderMap::new();
         headers.insert("x-prometheus-remote-write-version", HeaderValue::from_static("0.1.0"));
         match self.pusher.push(request, headers).await {
-            Ok(response) => self.pusher.answer(&response),
+            Ok(response) => match self.pusher.answer(&response) {
+                // The server has stored what it could and answers for the rest; which that is it does not say.
+                Answer::Reject(reason) if reason.code == "http_400" => Answer::Spoiled(reason),
+                Answer::Retry { reason, .. } if reason.message.contains(NATIVE_DISABLED) => {
+                    Answer::Spoiled(Reason::new(
+                        "native_histograms_disabled",
+                        format!("{reason}; set send_native_histograms: false, or enable the feature there"),
+                    ))
+                }
+                answer => answer,
+            },
             Err(answer) => answer,
         }
     }

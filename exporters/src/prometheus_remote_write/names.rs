@@ -78,12 +78,14 @@ impl Namer {
         if self.keeps_label(name) {
             return out.push_str(name);
         }
-        if name.starts_with(|c: char| c.is_ascii_digit()) {
-            out.push_str("key_");
-        } else if !name.starts_with("__") && name.starts_with(|c: char| !c.is_ascii_alphanumeric()) {
-            out.push_str("key");
-        }
+        let start = out.len();
         self.write_label_rest(out, name);
+        let made = &out[start..];
+        if made.starts_with(|c: char| c.is_ascii_digit()) {
+            out.insert_str(start, "key_");
+        } else if made.starts_with('_') && !made.starts_with("__") {
+            out.insert_str(start, "key");
+        }
     }
 
     /// Appends what stands in a label's name behind a legal start.
@@ -315,6 +317,7 @@ mod tests {
             ("123label", "key_123label"),
             ("_private", "key_private"),
             (".hidden", "key_hidden"),
+            ("..", "__"),
             ("__meta", "__meta"),
             ("größe", "gr__e"),
             ("Ok", "Ok"),

@@ -16,7 +16,7 @@ use crate::prometheus_remote_write::timeseries::Most;
 const ALL: Most = Most { samples: usize::MAX, bytes: usize::MAX };
 
 pub fn conversion() -> Conversion {
-    Conversion { target_info: true, scope_labels: true, lanes: 1, ..Conversion::default() }
+    Conversion { target_info: true, scope_labels: true, native_histograms: true, lanes: 1, ..Conversion::default() }
 }
 
 pub fn request(converted: &Converted) -> WriteRequest {
@@ -264,6 +264,8 @@ fn resolutions_that_prometheus_lacks_are_made_coarser_or_dropped() {
     check(&exponential(point(10)), &["e schema=8 count=10 sum=0 zero=0 positive=[0+2][6, -2] negative=[][]"]);
     check(&exponential(point(-4)), &["e schema=-4 count=10 sum=0 zero=0 positive=[-2+4][1, 1, 1, 1] negative=[][]"]);
     assert_eq!(lines(&conversion(), &exponential(point(-5))), (vec![], vec![("exponential_scale", 1)]));
+    let off = Conversion { native_histograms: false, ..conversion() };
+    assert_eq!(lines(&off, &exponential(point(0))), (vec![], vec![("native_histograms_off", 1)]));
 }
 
 #[test]

@@ -137,12 +137,32 @@ async fn what_will_never_be_taken_is_rejected_with_the_servers_words_cut_short()
 }
 
 #[tokio::test]
+async fn the_sample_that_spoils_a_request_is_found_and_the_others_are_stored() {
+    let no = || Say::status(400).body("out of order sample");
+    let far = FarSide::start([no(), Say::status(204), no(), no()]).await;
+    let receipt = exporter(&far, "").export(&points(4)).await.unwrap();
+    assert_eq!(samples(&far.take()), [4, 2, 2, 1, 1]);
+    let dropped: Vec<_> = receipt.dropped.iter().map(|(reason, items)| (reason.code, *items)).collect();
+    assert_eq!(dropped, [("http_400", 1)]);
+}
+
+#[tokio::test]
+async fn native_histograms_that_are_disabled_there_do_not_hold_up_the_rest() {
+    let no = || Say::status(500).body("native histograms are disabled");
+    let far = FarSide::start([no(), no()]).await;
+    let receipt = exporter(&far, "").export(&points(2)).await.unwrap();
+    assert_eq!(samples(&far.take()), [2, 1, 1]);
+    assert_eq!((receipt.dropped[0].0.code, receipt.dropped[0].1), ("native_histograms_disabled", 1));
+    assert!(receipt.dropped[0].0.message.contains("set send_native_histograms: false"));
+}
+
+#[tokio::test]
 async fn one_request_that_is_refused_does_not_take_the_others_with_it() {
-    let far = FarSide::start([Say::status(204), Say::status(400).body("no")]).await;
+    let far = FarSide::start([Say::status(204), Say::status(403).body("no")]).await;
     let receipt = exporter(&far, "max_samples_per_send: 10").export(&points(25)).await.unwrap();
     assert_eq!(samples(&far.take()), [10, 10, 5]);
     let dropped: Vec<_> = receipt.dropped.iter().map(|(reason, items)| (reason.code, *items)).collect();
-    assert_eq!(dropped, [("http_400", 10)]);
+    assert_eq!(dropped, [("http_403", 10)]);
 }
 
 #[tokio::test]
@@ -166,7 +186,7 @@ async fn a_request_that_is_too_large_is_halved() {
 
 #[tokio::test]
 async fn points_count_once_however_many_samples_they_become() {
-    let far = FarSide::start([Say::status(400)]).await;
+    let far = FarSide::start([Say::status(404)]).await;
     let histogram = histogram(
         "h",
         "",
