@@ -1,7 +1,7 @@
 //! `${…}` in values, by the collector's rules: inner ones first, whole values typed, `$$` for `$`.
 
 use super::nearest::nearest;
-use super::parse::parse;
+use super::parse::{self, parse};
 use super::report::{Diagnostic, Report};
 use super::source::{Surroundings, scheme, unknown_scheme};
 use super::tree::{At, Node, Sources, Value};
@@ -14,13 +14,15 @@ const MOST_IN_CONFIG: usize = 20_000;
 const MOST_TEXT: usize = 1 << 20;
 /// The most bytes that all expansions together may bring.
 const MOST_BYTES: usize = 32 << 20;
+/// The deepest nesting of what comes out.
+const MOST_LEVELS: usize = 2 * parse::MOST_DEPTH;
 /// The deepest that maps and lists out of `${…}` may hold further ones.
 const MOST_DEPTH: usize = 16;
 
 /// Replaces every `${…}` in the tree and turns `$$` into `$`. What fails is in the report, and its node marked broken.
 pub fn expand(root: &mut Node, surroundings: &Surroundings, report: &mut Report) {
     let mut expander = Expander { surroundings, report, count: 0, bytes: 0 };
-    expander.node(root, 0);
+    expander.node(root, 0, 0);
     unescape(root);
 }
 
@@ -41,13 +43,18 @@ struct Retrieved {
 }
 
 impl Expander<'_> {
-    fn node(&mut self, node: &mut Node, depth: usize) {
+    /// Expands what is `level` steps below the root, the last of them out of `depth` expansions.
+    fn node(&mut self, node: &mut Node, level: usize, depth: usize) {
         match &mut node.value {
-            Value::List(list) => list.iter_mut().for_each(|n| self.node(n, depth)),
-            Value::Map(map) => map.entries_mut().iter_mut().for_each(|e| self.node(&mut e.value, depth)),
+            Value::List(_) | Value::Map(_) if level > MOST_LEVELS => {
+                self.report.push(Diagnostic::error(node.at, format!("expands to more than {MOST_LEVELS} levels")));
+                *node = Node { broken: true, ..Node::new(Value::Null, node.at) };
+            }
+            Value::List(list) => list.iter_mut().for_each(|n| self.node(n, level + 1, depth)),
+            Value::Map(map) => map.entries_mut().iter_mut().for_each(|e| self.node(&mut e.value, level + 1, depth)),
             Value::Text(text) if text.contains("${") => {
                 let (text, at) = (std::mem::take(text), node.at);
-                match self.text(text, at, depth) {
+                match self.text(text, at, level, depth) {
                     Ok(value) => *node = value,
                     Err((uri, message, help)) => {
                         let mut diagnostic = Diagnostic::error(place(&self.report.sources, at, &uri), message);
@@ -61,7 +68,7 @@ impl Expander<'_> {
         }
     }
 
-    fn text(&mut self, mut text: String, at: At, depth: usize) -> Result<Node, Failed> {
+    fn text(&mut self, mut text: String, at: At, level: usize, depth: usize) -> Result<Node, Failed> {
         let mut expanded = false;
         for _ in 0..MOST_IN_VALUE {
             let Some(uri) = innermost(&text) else {
@@ -93,7 +100,7 @@ impl Expander<'_> {
                 }
                 _ => {
                     let mut node = Node { raw: Some(found.text), expanded, ..found.node };
-                    self.node(&mut node, depth + 1);
+                    self.node(&mut node, level, depth + 1);
                     return Ok(node);
                 }
             }

@@ -38,8 +38,13 @@ pub fn parse(text: &str, source: u32) -> Result<Node, Vec<Diagnostic>> {
         let step = match event {
             Ok((event, span)) => builder.take(event, span),
             Err(error) => {
-                let marker = *error.marker();
-                Err(Diagnostic::error(builder.at(marker, marker), format!("not valid YAML: {}", error.info())))
+                let at = builder.at(*error.marker(), *error.marker());
+                let diagnostic = Diagnostic::error(at, format!("not valid YAML: {}", error.info()));
+                let line = text.lines().nth(error.marker().line().saturating_sub(1)).unwrap_or("");
+                Err(match line.contains("${") {
+                    true => diagnostic.help("inside of {…} and […], write a ${…} in quotes"),
+                    false => diagnostic,
+                })
             }
         };
         if let Err(fatal) = step {

@@ -30,6 +30,8 @@ pub(super) fn surroundings() -> Surroundings {
         ("MAP", "{a: 1, b: [2]}"),
         ("LIST", "[a, b]"),
         ("ODD", "[not yaml"),
+        ("DEEP", &format!("{}{{a: '${{env:DEEPER}}'}}{}", "[".repeat(50), "]".repeat(50))),
+        ("DEEPER", &format!("{}{}", "[".repeat(50), "]".repeat(50))),
         ("BIG", &"x".repeat(600_000)),
         ("TOKEN", "s3cr3t"),
         ("WHOLE", "exporters: {debug: {}}"),

@@ -179,6 +179,17 @@ fn what_cannot_be_expanded_says_where_and_what_would_work() {
 }
 
 #[test]
+fn nothing_nests_without_end() {
+    let path = "a::".repeat(100_000) + "a";
+    assert!(merged(&[&format!("yaml:? {path}\n: 1")], &[]).contains("a key path of more than 64 steps"));
+    assert!(merged(&[], &[&format!("{}=1", "a.".repeat(100_000) + "a")]).contains("a key path of more than 64 steps"));
+    let deep = format!("{}'${{file:again.yaml}}'{}", "[".repeat(60), "]".repeat(60));
+    assert!(value(&deep).contains("does it expand into itself?"));
+    let deeper = format!("{}'${{env:DEEP}}'{}", "[".repeat(60), "]".repeat(60));
+    assert!(value(&deeper).contains("expands to more than 128 levels"));
+}
+
+#[test]
 fn sources_that_cannot_be_read_are_told() {
     for (config, expect) in [
         ("nowhere.yaml", "nowhere.yaml: error: cannot read the config: no such file"),
