@@ -55,7 +55,7 @@ pub use nearest::nearest;
 pub use print::{Format, Redact, print};
 pub use secret::{Headers, Opaque, REDACTED};
 pub use source::{Inputs, Surroundings};
-pub use text::{ByteSize, StringList, Text};
+pub use text::{ByteSize, StringList, Text, TextOr};
 
 #[cfg(test)]
 mod tests;

@@ -339,6 +339,10 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
                 self.hide_all_but_names();
                 visitor.visit_newtype_struct(self)
             }
+            text::OR_MAP => match self.node.value {
+                Value::Map(_) => visitor.visit_newtype_struct(self),
+                _ => visitor.visit_string(self.role(Role::Verbatim).text()?),
+            },
             text::MARK => visitor.visit_newtype_struct(self.role(Role::Verbatim)),
             block::TAGGED => visitor.visit_newtype_struct(self.role(Role::Tagged)),
             duration::MARK => {

@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use crate::config::testing::{decode, decode_block};
 use crate::config::{
-    Block, ByteSize, GoDuration, Headers, NoSettings, Opaque, Problem, PromDuration, Settings, StringList, Tagged, Text,
+    Block, ByteSize, GoDuration, Headers, NoSettings, Opaque, Problem, PromDuration, Settings, StringList, Tagged,
+    Text, TextOr,
 };
 
 #[derive(Clone, Debug, Deserialize)]
@@ -357,6 +358,28 @@ fn the_source_line_is_shown_with_a_caret_and_without_secrets() {
         assert!(errors.contains("[REDACTED]") && !errors.contains("271828"), "{errors}");
     }
     assert_eq!(format!("{:?}", Opaque("x".to_owned())), "[REDACTED]");
+}
+
+#[test]
+fn text_or_a_map_takes_scalars_as_they_are_written_and_maps_strictly() {
+    #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+    #[serde(default)]
+    struct From {
+        from_file: String,
+    }
+
+    #[derive(Clone, Debug, Deserialize)]
+    struct Block {
+        id: TextOr<From>,
+    }
+
+    let id = |yaml: &str| decode_block::<Block>(yaml).map(|b| b.id);
+    for (yaml, text) in [("id: x", "x"), ("id: 0123", "0123"), ("id: 12e5", "12e5"), ("id: true", "true")] {
+        assert_eq!(id(yaml), Ok(TextOr::Text(text.to_owned())));
+    }
+    assert_eq!(id("id: {from_file: /a}"), Ok(TextOr::Map(From { from_file: "/a".to_owned() })));
+    assert!(id("id: {from_fil: /a}").unwrap_err().contains("'settings::id' has invalid keys: from_fil"));
+    assert!(id("id: [a]").unwrap_err().contains("'settings::id' takes text"));
 }
 
 #[test]
