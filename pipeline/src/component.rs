@@ -80,6 +80,17 @@ impl Refused {
         Refused::Reject { reason: Reason::new(code, message) }
     }
 
+    /// The answer where two were given: a retry wins over a rejection, since a batch that comes again can still be
+    /// rejected then; of two retries the later wins.
+    #[must_use]
+    pub fn worse(self, other: Refused) -> Refused {
+        match (&self, &other) {
+            (Refused::Retry { after: a, .. }, Refused::Retry { after: b, .. }) if a < b => other,
+            (Refused::Reject { .. }, Refused::Retry { .. }) => other,
+            _ => self,
+        }
+    }
+
     /// Why.
     pub fn reason(&self) -> &Reason {
         match self {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use prometheus::{IntCounterVec, Opts, Registry};
 use tokio::time::Instant;
 
-use super::Meter;
+use super::{Kind, Meter};
 use crate::batch::Signal;
 use crate::component::Reason;
 use crate::config::ComponentId;
@@ -19,19 +19,24 @@ use crate::doors::Clock;
 pub struct Drops {
     meter: Meter,
     component: Arc<str>,
-    on_purpose: bool,
+    kind: Option<Kind>,
 }
 
 impl Drops {
     /// The ledger for one component.
     pub fn new(meter: &Meter, component: &ComponentId) -> Drops {
-        Drops { meter: meter.clone(), component: component.to_string().into(), on_purpose: false }
+        Drops { meter: meter.clone(), component: component.to_string().into(), kind: None }
     }
 
-    /// The same for a component that drops because the config says so: its drops are logged at debug level only.
+    /// The same for a component of that kind. Processors drop because the config says so: that is logged at debug level.
     #[must_use]
-    pub fn on_purpose(self) -> Drops {
-        Drops { on_purpose: true, ..self }
+    pub fn of(self, kind: Kind) -> Drops {
+        Drops { kind: Some(kind), ..self }
+    }
+
+    /// The component's id.
+    pub fn component(&self) -> &str {
+        &self.component
     }
 
     /// Counts `items` of `signal` as dropped for `reason`.
@@ -47,6 +52,8 @@ impl Drops {
 pub struct Dropped {
     /// When, since 1970.
     pub at: Duration,
+    /// The component's kind, where the ledger was told.
+    pub kind: Option<Kind>,
     /// The component's id.
     pub component: Arc<str>,
     /// What was dropped.
@@ -73,11 +80,10 @@ pub(super) struct Ledger {
 }
 
 /// Bounded by the config and the code: reasons are constants.
-type Key = (Arc<str>, Signal, &'static str);
+type Key = (Option<Kind>, Arc<str>, Signal, &'static str);
 
 struct Entry {
     latest: VecDeque<Dropped>,
-    on_purpose: bool,
     logged: Instant,
     unlogged_items: usize,
 }
@@ -85,36 +91,38 @@ struct Entry {
 impl Ledger {
     pub(super) fn new(registry: &Registry, clock: Clock) -> Ledger {
         let opts = Opts::new("slipring_dropped_items_total", "Items that were not handed on, by reason.");
-        let counters =
-            IntCounterVec::new(opts, &["component", "signal", "reason"]).expect("names and labels are constants");
+        let counters = IntCounterVec::new(opts, &["kind", "component", "signal", "reason"])
+            .expect("names and labels are constants");
         registry.register(Box::new(counters.clone())).expect("the registry is new");
         Ledger { clock, counters, entries: Mutex::default() }
     }
 
     fn record(&self, who: &Drops, signal: Signal, items: usize, reason: &Reason) {
-        self.counters.with_label_values(&[&*who.component, signal.name(), reason.code]).inc_by(items as u64);
+        let labels = &[who.kind.map_or("", Kind::name), &*who.component, signal.name(), reason.code];
+        self.counters.with_label_values(labels).inc_by(items as u64);
         let dropped = Dropped {
             at: self.clock.now(),
+            kind: who.kind,
             component: who.component.clone(),
             signal,
             items,
             code: reason.code,
             message: cut(&reason.message).to_owned(),
         };
-        if let Some(items) = self.remember(dropped.clone(), who.on_purpose) {
-            log(&dropped, items, who.on_purpose);
+        if let Some(items) = self.remember(dropped.clone()) {
+            log(&dropped, items);
         }
     }
 
     /// Keeps it, and answers the items to log where it is time for a line.
-    fn remember(&self, dropped: Dropped, on_purpose: bool) -> Option<usize> {
+    fn remember(&self, dropped: Dropped) -> Option<usize> {
         let now = Instant::now();
         let mut entries = self.entries();
-        let key = (dropped.component.clone(), dropped.signal, dropped.code);
+        let key = (dropped.kind, dropped.component.clone(), dropped.signal, dropped.code);
         let mut first = false;
         let entry = entries.entry(key).or_insert_with(|| {
             first = true;
-            Entry { latest: VecDeque::new(), on_purpose, logged: now, unlogged_items: 0 }
+            Entry { latest: VecDeque::new(), logged: now, unlogged_items: 0 }
         });
         entry.unlogged_items += dropped.items;
         if entry.latest.len() == KEPT {
@@ -138,9 +146,9 @@ impl Ledger {
         let mut lines = Vec::new();
         for entry in self.entries().values_mut().filter(|e| e.unlogged_items > 0) {
             let items = std::mem::take(&mut entry.unlogged_items);
-            lines.extend(entry.latest.back().map(|last| (last.clone(), items, entry.on_purpose)));
+            lines.extend(entry.latest.back().map(|last| (last.clone(), items)));
         }
-        lines.iter().for_each(|(last, items, on_purpose)| log(last, *items, *on_purpose));
+        lines.iter().for_each(|(last, items)| log(last, *items));
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
@@ -148,9 +156,9 @@ impl Ledger {
     }
 }
 
-fn log(last: &Dropped, items: usize, on_purpose: bool) {
-    let Dropped { component, signal, code, message, .. } = last;
-    if on_purpose {
+fn log(last: &Dropped, items: usize) {
+    let Dropped { kind, component, signal, code, message, .. } = last;
+    if *kind == Some(Kind::Processor) {
         tracing::debug!(%component, %signal, items, reason = code, "dropped: {message}");
     } else {
         tracing::warn!(%component, %signal, items, reason = code, "dropped: {message}");
@@ -170,7 +178,7 @@ mod tests {
     use super::*;
 
     fn drops(meter: &Meter) -> Drops {
-        Drops::new(meter, &ComponentId::new("loki", "a"))
+        Drops::new(meter, &ComponentId::new("loki", "a")).of(Kind::Exporter)
     }
 
     #[test]
@@ -186,8 +194,8 @@ mod tests {
         assert_eq!(
             series,
             [
-                "slipring_dropped_items_total{component=\"loki/a\",reason=\"http_400\",signal=\"traces\"} 1",
-                "slipring_dropped_items_total{component=\"loki/a\",reason=\"too_old\",signal=\"logs\"} 7",
+                "slipring_dropped_items_total{component=\"loki/a\",kind=\"exporter\",reason=\"http_400\",signal=\"traces\"} 1",
+                "slipring_dropped_items_total{component=\"loki/a\",kind=\"exporter\",reason=\"too_old\",signal=\"logs\"} 7",
             ]
         );
     }
@@ -213,13 +221,14 @@ mod tests {
         let drop = |items| {
             let dropped = Dropped {
                 at: Duration::ZERO,
+                kind: None,
                 component: "x".into(),
                 signal: Signal::Logs,
                 items,
                 code: "why",
                 message: String::new(),
             };
-            ledger.remember(dropped, false)
+            ledger.remember(dropped)
         };
         assert_eq!(drop(1), Some(1));
         assert_eq!(drop(2), None);
