@@ -16,7 +16,7 @@ use crate::config::ComponentId;
 use crate::delivery::BatchSettings;
 use crate::doors::Doors;
 use crate::otlp::WireError;
-use crate::telemetry::{Drops, Meter};
+use crate::telemetry::{Drops, Meter, Pages};
 
 /// A boxed future, so that the traits below can be used through `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -265,6 +265,8 @@ pub struct Context {
     pub drops: Drops,
     /// Where bytes and time come in and go out.
     pub doors: Doors,
+    /// Pages beside the own metrics, such as `/targets`.
+    pub pages: Pages,
     /// A directory for this process' state (file offsets, queues).
     pub data_dir: PathBuf,
     /// Tasks that the frame joins at shutdown.

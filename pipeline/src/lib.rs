@@ -6,6 +6,7 @@ pub mod component;
 pub mod config;
 pub mod delivery;
 pub mod doors;
+pub mod graph;
 pub mod net;
 pub mod otlp;
 pub mod plan;

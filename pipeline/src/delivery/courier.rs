@@ -14,12 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::lane::{Owner, Shipment};
-use super::queue::gauge;
 use super::{RetrySettings, Sizer, cut};
 use crate::batch::{Batch, Parts};
 use crate::component::{Exported, Exporter, Outcome, Reason, Receipt, Refused};
 use crate::otlp::count;
-use crate::telemetry::ExporterCounts;
+use crate::telemetry::{ExporterCounts, gauge};
 
 /// Brings shipments to one exporter.
 pub(super) struct Courier {

@@ -240,7 +240,7 @@ impl Queued {
         let key = self.lane.key(batch.meta());
         let pieces = self.lane.cut(self.queue.fitting(batch));
         let (waiter, result) = self.waiter();
-        self.queue.offer(key, pieces, load, waiter)?;
+        self.queue.offer(&key, pieces, load, waiter)?;
         refused.items = 0;
         Ok(result)
     }

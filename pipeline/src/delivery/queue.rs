@@ -13,7 +13,7 @@ use super::lane::{Job, Lane, LaneKey};
 use super::{QueueSettings, Sizer, cut};
 use crate::batch::Batch;
 use crate::component::{Outcome, Refused};
-use crate::telemetry::ExporterCounts;
+use crate::telemetry::{ExporterCounts, gauge};
 
 /// Bounded memory before one exporter.
 pub(super) struct Queue {
@@ -97,7 +97,7 @@ impl Queue {
     /// Takes the pieces of one batch, all or nothing.
     pub(super) fn offer(
         self: &Arc<Queue>,
-        key: LaneKey,
+        key: &LaneKey,
         pieces: SmallVec<[Batch; 1]>,
         load: Load,
         waiter: Option<oneshot::Sender<Outcome>>,
@@ -110,7 +110,7 @@ impl Queue {
             return Err(self.full(&state));
         }
         let entries = self.entries(&mut state, pieces, load, waiter);
-        self.admit(&mut state, &key, entries, load);
+        self.admit(&mut state, key, entries, load);
         Ok(())
     }
 
@@ -338,9 +338,4 @@ impl Drop for Withdrawal<'_> {
 
 pub(super) fn shutting_down() -> Refused {
     Refused::retry("shutting_down", "the collector is shutting down")
-}
-
-/// A gauge's value.
-pub(super) fn gauge(value: usize) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -83,7 +83,7 @@ impl Flow {
 /// The edge behind a receiver.
 #[derive(Clone)]
 pub(crate) struct ReceiverCounts {
-    pub(crate) flow: Flow,
+    flow: Flow,
     accepted: IntCounter,
     refused: IntCounter,
     requests_ok: IntCounter,
@@ -111,13 +111,20 @@ impl ReceiverCounts {
         }
     }
 
+    pub(crate) fn asked(&self, items: usize) {
+        self.flow.received.inc_by(items as u64);
+        self.flow.in_flight.add(gauge(items));
+    }
+
     pub(crate) fn accepted(&self, items: usize) {
+        self.flow.in_flight.sub(gauge(items));
         self.accepted.inc_by(items as u64);
         self.flow.delivered.inc_by(items as u64);
         self.requests_ok.inc();
     }
 
     pub(crate) fn refused(&self, items: usize) {
+        self.flow.in_flight.sub(gauge(items));
         self.refused.inc_by(items as u64);
         self.flow.refused.inc_by(items as u64);
         self.requests_refused.inc();
@@ -295,6 +302,11 @@ impl BatchCounts {
         self.bytes.observe(batch.byte_len() as f64);
         if full { self.by_size.inc() } else { self.by_timeout.inc() }
     }
+}
+
+/// A gauge's value.
+pub(crate) fn gauge(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// The collector's buckets for batch sizes in items.

@@ -69,8 +69,12 @@ fn any_settings() -> impl Strategy<Value = Settings> {
 fn script() -> impl Strategy<Value = Script> {
     let steps = prop::collection::vec(step(), 1..25);
     let answers = prop::collection::vec(answer(), 0..25);
-    (steps, answers, any_settings(), 0u64..60)
-        .prop_map(|(steps, answers, settings, close_within)| Script { steps, answers, settings, close_within })
+    (steps, answers, any_settings(), 0u64..60).prop_map(|(steps, answers, settings, close_within)| Script {
+        steps,
+        answers,
+        settings,
+        close_within,
+    })
 }
 
 proptest! {
