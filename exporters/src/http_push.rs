@@ -81,7 +81,8 @@ impl Pusher {
     }
 }
 
-fn code(status: StatusCode) -> &'static str {
+/// The word for an HTTP status in reasons.
+pub fn code(status: StatusCode) -> &'static str {
     match status.as_u16() {
         400 => "http_400",
         401 => "http_401",

@@ -132,11 +132,14 @@ impl Client {
     }
 
     async fn follow(&self, mut request: Request) -> Result<Response, SendError> {
+        let mut left = request.redirects;
         loop {
             let response = self.exchange(&request).await?;
-            if request.redirects == 0 || !response.status.is_redirection() || !redirect(&mut request, &response)? {
+            if request.redirects == 0 || !response.status.is_redirection() || !redirect(&mut request, &response, left)?
+            {
                 return Ok(response);
             }
+            left -= 1;
         }
     }
 

@@ -9,6 +9,8 @@ mod redirect;
 mod runtime;
 mod server;
 
+pub use hyper::body::Incoming;
+
 pub use client::{Client, ClientOptions, Protocol};
 pub use message::{DEFAULT_ANSWER_BYTES, Request, Response, SendError};
 pub use runtime::{Spawner, timer};

@@ -9,7 +9,10 @@ use crate::net::body::Chunks;
 use crate::net::origin::Origin;
 
 /// Turns the request into the one that a redirect asks for; `false` where the answer is not a redirect to follow.
-pub(super) fn redirect(request: &mut Request, response: &Response) -> Result<bool, SendError> {
+///
+/// # Errors
+/// A target that is no URL, and any target when `left` is 0.
+pub(super) fn redirect(request: &mut Request, response: &Response, left: usize) -> Result<bool, SendError> {
     let Some(to) = response.headers.get(LOCATION) else { return Ok(false) };
     let keeps_method = match response.status.as_u16() {
         301..=303 => false,
@@ -17,6 +20,9 @@ pub(super) fn redirect(request: &mut Request, response: &Response) -> Result<boo
         _ => return Ok(false),
     };
     let to = String::from_utf8_lossy(to.as_bytes()).into_owned();
+    if left == 0 {
+        return Err(SendError::Redirect { to, reason: "redirected too often".to_owned() });
+    }
     let url = resolve(&request.url, &to).map_err(|reason| SendError::Redirect { to: to.clone(), reason })?;
     let (from, origin) = (Origin::of(&request.url), Origin::of(&url));
     origin.as_ref().map_err(|reason| SendError::Redirect { to: to.clone(), reason: reason.clone() })?;
@@ -30,10 +36,6 @@ pub(super) fn redirect(request: &mut Request, response: &Response) -> Result<boo
         request.body = Chunks::empty();
     }
     request.url = url;
-    request.redirects -= 1;
-    if request.redirects == 0 {
-        return Err(SendError::Redirect { to, reason: "redirected too often".to_owned() });
-    }
     Ok(true)
 }
 

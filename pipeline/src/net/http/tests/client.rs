@@ -153,8 +153,6 @@ async fn a_redirect_to_another_host_keeps_the_method_and_drops_the_credentials()
     request.headers = header("authorization", "Bearer x");
     request.redirects = 1;
     let client = server.client(ClientOptions::default());
-    assert!(client.send(request.clone()).await.is_err());
-    request.redirects = 2;
     assert_eq!(text(&client.send(request).await.unwrap()), "POST /there 4 HTTP/1.1 false");
 }
 
