@@ -20,18 +20,25 @@ pub struct Drops {
     meter: Meter,
     component: Arc<str>,
     kind: Option<Kind>,
+    on_purpose: bool,
 }
 
 impl Drops {
     /// The ledger for one component.
     pub fn new(meter: &Meter, component: &ComponentId) -> Drops {
-        Drops { meter: meter.clone(), component: component.to_string().into(), kind: None }
+        Drops { meter: meter.clone(), component: component.to_string().into(), kind: None, on_purpose: false }
     }
 
-    /// The same for a component of that kind. Processors drop because the config says so: that is logged at debug level.
+    /// The same for a component of that kind.
     #[must_use]
     pub fn of(self, kind: Kind) -> Drops {
         Drops { kind: Some(kind), ..self }
+    }
+
+    /// The same for a component that drops because the config says so: that is logged at debug level only.
+    #[must_use]
+    pub fn on_purpose(self) -> Drops {
+        Drops { on_purpose: true, ..self }
     }
 
     /// The component's id.
@@ -84,6 +91,7 @@ type Key = (Option<Kind>, Arc<str>, Signal, &'static str);
 
 struct Entry {
     latest: VecDeque<Dropped>,
+    on_purpose: bool,
     logged: Instant,
     unlogged_items: usize,
 }
@@ -109,20 +117,20 @@ impl Ledger {
             code: reason.code,
             message: cut(&reason.message).to_owned(),
         };
-        if let Some(items) = self.remember(dropped.clone()) {
-            log(&dropped, items);
+        if let Some(items) = self.remember(dropped.clone(), who.on_purpose) {
+            log(&dropped, items, who.on_purpose);
         }
     }
 
     /// Keeps it, and answers the items to log where it is time for a line.
-    fn remember(&self, dropped: Dropped) -> Option<usize> {
+    fn remember(&self, dropped: Dropped, on_purpose: bool) -> Option<usize> {
         let now = Instant::now();
         let mut entries = self.entries();
         let key = (dropped.kind, dropped.component.clone(), dropped.signal, dropped.code);
         let mut first = false;
         let entry = entries.entry(key).or_insert_with(|| {
             first = true;
-            Entry { latest: VecDeque::new(), logged: now, unlogged_items: 0 }
+            Entry { latest: VecDeque::new(), on_purpose, logged: now, unlogged_items: 0 }
         });
         entry.unlogged_items += dropped.items;
         if entry.latest.len() == KEPT {
@@ -146,9 +154,9 @@ impl Ledger {
         let mut lines = Vec::new();
         for entry in self.entries().values_mut().filter(|e| e.unlogged_items > 0) {
             let items = std::mem::take(&mut entry.unlogged_items);
-            lines.extend(entry.latest.back().map(|last| (last.clone(), items)));
+            lines.extend(entry.latest.back().map(|last| (last.clone(), items, entry.on_purpose)));
         }
-        lines.iter().for_each(|(last, items)| log(last, *items));
+        lines.iter().for_each(|(last, items, on_purpose)| log(last, *items, *on_purpose));
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
@@ -156,9 +164,9 @@ impl Ledger {
     }
 }
 
-fn log(last: &Dropped, items: usize) {
-    let Dropped { kind, component, signal, code, message, .. } = last;
-    if *kind == Some(Kind::Processor) {
+fn log(last: &Dropped, items: usize, on_purpose: bool) {
+    let Dropped { component, signal, code, message, .. } = last;
+    if on_purpose {
         tracing::debug!(%component, %signal, items, reason = code, "dropped: {message}");
     } else {
         tracing::warn!(%component, %signal, items, reason = code, "dropped: {message}");
@@ -228,7 +236,7 @@ mod tests {
                 code: "why",
                 message: String::new(),
             };
-            ledger.remember(dropped)
+            ledger.remember(dropped, false)
         };
         assert_eq!(drop(1), Some(1));
         assert_eq!(drop(2), None);
