@@ -6,7 +6,6 @@ pub mod component;
 pub mod config;
 pub mod delivery;
 pub mod doors;
-pub mod graph;
 pub mod net;
 pub mod otlp;
 pub mod plan;
@@ -20,4 +19,4 @@ pub use component::{
     BoxFuture, BuildHolding, Consumer, Context, Error, Exported, Exporter, Life, Outcome, Outputs, Processor, Reason,
     Receipt, Receiver, Refused, Stage,
 };
-pub use registry::{ExporterFactory, ProcessorFactory, ReceiverFactory, Registry, Stability};
+pub use registry::{ExporterFactory, ProcessorFactory, ReceiverFactory, Registry};

@@ -23,6 +23,14 @@ pub struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
+    /// Whether it is the same place.
+    #[inline]
+    pub(super) fn is(&self, other: &Place<'a>) -> bool {
+        std::ptr::eq(self.scope.raw, other.scope.raw)
+            && std::ptr::eq(self.metric.raw, other.metric.raw)
+            && std::ptr::eq(self.resource.raw, other.resource.raw)
+    }
+
     pub(super) fn at(resource: &'a [u8], resource_index: usize) -> Place<'a> {
         Place {
             resource: ResourceGroup { raw: resource },

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::wire::{Field, varint_len};
+use super::wire::Field;
 use super::write::Writer;
 
 /// The patches found so far, in the order of their places.
@@ -11,6 +11,7 @@ pub(super) struct Splice<'a> {
     input: &'a [u8],
     patches: Vec<Patch>,
     inserted: Writer,
+    added: usize,
     removed: usize,
 }
 
@@ -27,7 +28,7 @@ struct Patch {
 #[must_use = "leave or drop the message"]
 pub(super) struct Inside {
     patch: usize,
-    inserted: usize,
+    added: usize,
     removed: usize,
     field_at: usize,
     field_len: usize,
@@ -36,7 +37,7 @@ pub(super) struct Inside {
 
 impl<'a> Splice<'a> {
     pub(super) fn new(input: &'a [u8]) -> Splice<'a> {
-        Splice { input, patches: Vec::new(), inserted: Writer::new(), removed: 0 }
+        Splice { input, patches: Vec::new(), inserted: Writer::new(), added: 0, removed: 0 }
     }
 
     /// Where a part of the input stands in it.
@@ -50,7 +51,7 @@ impl<'a> Splice<'a> {
     pub(super) fn enter(&mut self, field: &Field<'a>, body: &'a [u8]) -> Inside {
         let inside = Inside {
             patch: self.patches.len(),
-            inserted: self.inserted.len(),
+            added: self.added,
             removed: self.removed,
             field_at: self.offset(field.raw),
             field_len: field.raw.len(),
@@ -72,8 +73,7 @@ impl<'a> Splice<'a> {
     }
 
     fn correct_length(&mut self, inside: &Inside) {
-        let added = self.inserted.len() - inside.inserted;
-        let len = inside.body_len + added - (self.removed - inside.removed);
+        let len = inside.body_len + (self.added - inside.added) - (self.removed - inside.removed);
         if len == inside.body_len {
             return;
         }
@@ -81,15 +81,16 @@ impl<'a> Splice<'a> {
         let key = self.input[inside.field_at..].iter().position(|b| *b < 0x80).map_or(prefix, |last| last + 1);
         let from = self.inserted.len();
         self.inserted.raw_varint(len as u64);
-        self.patches[inside.patch] =
-            Patch { at: inside.field_at + key, remove: prefix - key, from, to: from + varint_len(len as u64) };
+        let to = self.inserted.len();
+        self.patches[inside.patch] = Patch { at: inside.field_at + key, remove: prefix - key, from, to };
+        self.added += to - from;
         self.removed += prefix - key;
     }
 
     /// Ends it, and takes back the patches inside.
     pub(super) fn forget(&mut self, inside: &Inside) {
         self.patches.truncate(inside.patch);
-        self.inserted.truncate(inside.inserted);
+        self.added = inside.added;
         self.removed = inside.removed;
     }
 
@@ -118,10 +119,23 @@ impl<'a> Splice<'a> {
     /// insert at.
     #[inline]
     pub(super) fn insert(&mut self, part: &'a [u8], bytes: &[u8]) {
-        let (at, from) = (self.offset(part), self.inserted.len());
+        let from = self.inserted.len();
         self.inserted.raw(bytes);
+        self.insert_written(part, from, self.inserted.len());
+    }
+
+    /// The same with what stands at `from..to` in the writer that was lent.
+    #[inline]
+    pub(super) fn insert_written(&mut self, part: &'a [u8], from: usize, to: usize) {
+        self.added += to - from;
         self.removed += part.len();
-        self.patches.push(Patch { at, remove: part.len(), from, to: self.inserted.len() });
+        self.patches.push(Patch { at: self.offset(part), remove: part.len(), from, to });
+    }
+
+    /// The writer of what is inserted, to be swapped back: so what is written there need not be copied.
+    #[inline]
+    pub(super) fn writer(&mut self) -> &mut Writer {
+        &mut self.inserted
     }
 
     /// The patched input, or `None` when nothing was patched.
@@ -130,7 +144,7 @@ impl<'a> Splice<'a> {
             return None;
         }
         let inserted = self.inserted.as_slice();
-        let mut out = Vec::with_capacity(self.input.len() + inserted.len() - self.removed);
+        let mut out = Vec::with_capacity(self.input.len() + self.added - self.removed);
         let mut done = 0;
         for patch in &self.patches {
             out.extend_from_slice(&self.input[done..patch.at]);

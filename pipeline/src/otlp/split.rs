@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 use super::count;
 use super::fields::{metric, request, resource_group, scope_group};
 use super::place::data_fields;
-use super::wire::{Fields, LEN, WireError, varint_len, write_varint};
+use super::wire::{Fields, LEN, WireError, write_varint};
+use super::write::field_len;
 use crate::batch::Signal;
 
 /// Envelopes beyond this size are not repeated for less than a sixteenth of their size in items, even where the limit
@@ -255,9 +256,4 @@ impl<'a> Splitter<'a> {
         }
         (self.closed, self.items, self.items_bytes) = (0, 0, 0);
     }
-}
-
-/// The length of a message field with `len` bytes inside.
-fn field_len(number: u32, len: usize) -> usize {
-    varint_len(u64::from(number << 3)) + varint_len(len as u64) + len
 }

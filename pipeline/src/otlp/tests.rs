@@ -9,8 +9,10 @@ use super::write::{Scalar, Writer};
 use super::{count, filter, split};
 use crate::batch::Signal;
 
-/// A request with resources, their scopes, and the names of their spans.
-fn spans(resources: &[(&str, &[(&str, &[&str])])]) -> Bytes {
+/// Resources, their scopes, and the names of their spans.
+type Tree = &'static [(&'static str, &'static [(&'static str, &'static [&'static str])])];
+
+fn spans(resources: Tree) -> Bytes {
     let mut w = Writer::new();
     for (name, scopes) in resources {
         w.message(request::RESOURCES, |w| {
@@ -80,8 +82,7 @@ fn shown_metrics(request: &[u8]) -> String {
     out.join(" ")
 }
 
-const TWO: &[(&str, &[(&str, &[&str])])] =
-    &[("one", &[("a", &["1", "2", "3"]), ("b", &["4"])]), ("two", &[("a", &["5", "6"])])];
+const TWO: Tree = &[("one", &[("a", &["1", "2", "3"]), ("b", &["4"])]), ("two", &[("a", &["5", "6"])])];
 
 #[test]
 fn a_split_repeats_the_envelopes_and_keeps_the_order() {
@@ -105,12 +106,14 @@ fn a_request_that_fits_is_not_copied() {
 
 #[test]
 fn a_split_by_bytes_fills_the_parts_and_lets_large_items_go_alone() {
-    let request = spans(&[("one", &[("a", &["1", "2", &"x".repeat(200), "3"])])]);
+    const LONG: &str =
+        "a name that is longer than all others together with their envelopes, which are small here, as it must be";
+    let request = spans(&[("one", &[("a", &["1", "2", LONG, "3"])])]);
     let one = spans(&[("one", &[("a", &["1", "2"])])]).len();
     for max in [one, one + 1, one - 1, 0] {
         let parts = split::by_bytes(Signal::Traces, &request, max).unwrap();
         let names: Vec<_> = parts.iter().map(|(part, _)| shown(part)).collect();
-        let expected: &[_] = if max < one { &[1, 1, 200, 1] } else { &[3, 200, 1] };
+        let expected: &[_] = if max < one { &[1, 1, LONG.len(), 1] } else { &[3, LONG.len(), 1] };
         assert_eq!(names.iter().map(|n| n.len() - "one/a: ".len()).collect::<Vec<_>>(), expected, "{max}");
     }
 }

@@ -173,9 +173,19 @@ impl<'a> Fields<'a> {
         self.rest
     }
 
-    #[inline]
+    /// Reads the field at the start: the shapes that nearly all fields have here, the others out of line.
+    #[inline(always)]
     fn read(&mut self) -> Result<Field<'a>, WireError> {
         let start = self.rest;
+        let Some((value, rest)) = usual(start) else { return self.read_unusual() };
+        self.rest = rest;
+        Ok(Field { number: u32::from(start[0]) >> 3, value, raw: &start[..start.len() - rest.len()] })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_unusual(&mut self) -> Result<Field<'a>, WireError> {
+        let start = std::mem::take(&mut self.rest);
         let mut at = 0;
         let key = read_varint(start, &mut at)?;
         let key = u32::try_from(key).map_err(|_| WireError::Key)?;
@@ -186,24 +196,23 @@ impl<'a> Fields<'a> {
         let value = match key & 7 {
             VARINT => Value::Varint(read_varint(start, &mut at)?),
             FIXED64 => {
-                let b = start.get(at..at + 8).ok_or(WireError::Truncated)?;
+                let b = start[at..].first_chunk().ok_or(WireError::Truncated)?;
                 at += 8;
-                Value::Fixed64(u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
+                Value::Fixed64(u64::from_le_bytes(*b))
             }
             LEN => {
-                let len = usize::try_from(read_varint(start, &mut at)?).map_err(|_| WireError::Truncated)?;
-                let end = at.checked_add(len).ok_or(WireError::Truncated)?;
-                let b = start.get(at..end).ok_or(WireError::Truncated)?;
-                at = end;
-                Value::Len(b)
+                let mut rest = &start[at..];
+                let inside = delimited(&mut rest)?;
+                at = start.len() - rest.len();
+                Value::Len(inside)
             }
             FIXED32 => {
-                let b = start.get(at..at + 4).ok_or(WireError::Truncated)?;
+                let b = start[at..].first_chunk().ok_or(WireError::Truncated)?;
                 at += 4;
-                Value::Fixed32(u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                Value::Fixed32(u32::from_le_bytes(*b))
             }
             GROUP_START => {
-                let (inside, len) = group(&start[at..], number)?;
+                let (inside, len) = group(&start[at..], number, MAX_DEPTH)?;
                 at += len;
                 Value::Group(inside)
             }
@@ -215,25 +224,78 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The value and what is behind it, for a field with a key of one byte, and a length or varint of one or two.
+#[inline(always)]
+pub(super) fn usual(field: &[u8]) -> Option<(Value<'_>, &[u8])> {
+    let [key @ 8..0x80, rest @ ..] = field else { return None };
+    match u32::from(*key) & 7 {
+        LEN => {
+            let (len, rest) = short_varint(rest)?;
+            let (inside, rest) = rest.split_at_checked(usize::from(len))?;
+            Some((Value::Len(inside), rest))
+        }
+        VARINT => short_varint(rest).map(|(value, rest)| (Value::Varint(u64::from(value)), rest)),
+        FIXED64 => rest.split_first_chunk().map(|(value, rest)| (Value::Fixed64(u64::from_le_bytes(*value)), rest)),
+        FIXED32 => rest.split_first_chunk().map(|(value, rest)| (Value::Fixed32(u32::from_le_bytes(*value)), rest)),
+        _ => None,
+    }
+}
+
+/// A varint of one or two bytes.
+#[inline(always)]
+pub(super) fn short_varint(bytes: &[u8]) -> Option<(u16, &[u8])> {
+    match bytes {
+        [value @ 0..0x80, rest @ ..] => Some((u16::from(*value), rest)),
+        [low, high @ 0..0x80, rest @ ..] => Some((u16::from(*low & 0x7f) | u16::from(*high) << 7, rest)),
+        _ => None,
+    }
+}
+
+/// Takes a length and so many bytes.
+#[inline]
+pub(super) fn delimited<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], WireError> {
+    let (len, behind) = match short_varint(rest) {
+        Some((len, behind)) => (usize::from(len), behind),
+        None => {
+            let mut at = 0;
+            let len = read_varint(rest, &mut at)?;
+            (usize::try_from(len).map_err(|_| WireError::Truncated)?, &rest[at..])
+        }
+    };
+    let (inside, behind) = behind.split_at_checked(len).ok_or(WireError::Truncated)?;
+    *rest = behind;
+    Ok(inside)
+}
+
+/// Moves behind a varint.
+#[inline]
+pub(super) fn skip_varint(rest: &mut &[u8]) -> Result<(), WireError> {
+    *rest = match short_varint(rest) {
+        Some((_, behind)) => behind,
+        None => {
+            let mut at = 0;
+            read_varint(rest, &mut at)?;
+            &rest[at..]
+        }
+    };
+    Ok(())
+}
+
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<Field<'a>, WireError>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
         }
-        let field = self.read();
-        if field.is_err() {
-            self.rest = &[];
-        }
-        Some(field)
+        Some(self.read())
     }
 }
 
 /// The inside of the group `number` that starts at `bytes`, and the length up to and with its end tag. Linear and
-/// without recursion.
-fn group(bytes: &[u8], number: u32) -> Result<(&[u8], usize), WireError> {
+/// without recursion. It may hold fields down to `depth` more levels.
+fn group(bytes: &[u8], number: u32, depth: usize) -> Result<(&[u8], usize), WireError> {
     let mut open = smallvec::SmallVec::<[u32; 8]>::from_slice(&[number]);
     let mut at = 0;
     loop {
@@ -241,6 +303,9 @@ fn group(bytes: &[u8], number: u32) -> Result<(&[u8], usize), WireError> {
         let key = u32::try_from(read_varint(bytes, &mut at)?).map_err(|_| WireError::Key)?;
         if key >> 3 == 0 {
             return Err(WireError::Key);
+        }
+        if open.len() > depth && key & 7 != GROUP_END {
+            return Err(WireError::Depth);
         }
         let skip = match key & 7 {
             VARINT => {
@@ -251,9 +316,6 @@ fn group(bytes: &[u8], number: u32) -> Result<(&[u8], usize), WireError> {
             FIXED32 => 4,
             LEN => usize::try_from(read_varint(bytes, &mut at)?).map_err(|_| WireError::Truncated)?,
             GROUP_START => {
-                if open.len() >= MAX_DEPTH {
-                    return Err(WireError::Depth);
-                }
                 open.push(key >> 3);
                 0
             }
@@ -270,6 +332,13 @@ fn group(bytes: &[u8], number: u32) -> Result<(&[u8], usize), WireError> {
         };
         at = at.checked_add(skip).filter(|&end| end <= bytes.len()).ok_or(WireError::Truncated)?;
     }
+}
+
+/// Moves behind the group `number` whose start has been read; fields in it may nest `depth` levels deep.
+pub(super) fn skip_group(rest: &mut &[u8], number: u32, depth: usize) -> Result<(), WireError> {
+    let (_, len) = group(rest, number, depth - 1)?;
+    *rest = &rest[len..];
+    Ok(())
 }
 
 /// Reads a varint at `*at` and moves `*at` behind it.

@@ -168,8 +168,7 @@ impl Writer {
     /// A nested message that is already serialized, or a bytes field.
     #[inline]
     pub fn bytes(&mut self, number: u32, value: &[u8]) {
-        self.key(number, LEN);
-        write_varint(&mut self.out, value.len() as u64);
+        self.header(number, value.len());
         self.out.extend_from_slice(value);
     }
 
@@ -271,17 +270,22 @@ impl Writer {
     /// A `KeyValue` in field `number`.
     #[inline]
     pub fn attribute<'v>(&mut self, number: u32, key: &str, value: impl Into<AnyValue<'v>>) {
-        self.message(number, |w| {
-            w.text(key_value::KEY, key);
-            w.any_value(key_value::VALUE, value);
-        });
+        let value = value.into();
+        let value_len = value_len(value);
+        let len = field_len(key_value::KEY, key.len()) + field_len(key_value::VALUE, value_len);
+        self.out.reserve(field_len(number, len));
+        self.header(number, len);
+        self.text(key_value::KEY, key);
+        self.header(key_value::VALUE, value_len);
+        self.value(value);
     }
 
     /// An `AnyValue` in field `number`.
     #[inline]
     pub fn any_value<'v>(&mut self, number: u32, value: impl Into<AnyValue<'v>>) {
         let value = value.into();
-        self.message(number, |w| w.value(value));
+        self.header(number, value_len(value));
+        self.value(value);
     }
 
     /// The inside of an `AnyValue`.
@@ -311,10 +315,35 @@ impl Writer {
         write_varint(&mut self.out, value);
     }
 
+    /// Key and length of a message of which `len` bytes follow.
+    #[inline]
+    pub(super) fn header(&mut self, number: u32, len: usize) {
+        self.key(number, LEN);
+        write_varint(&mut self.out, len as u64);
+    }
+
     #[inline]
     fn key(&mut self, number: u32, wire_type: u32) {
         write_varint(&mut self.out, u64::from(number << 3 | wire_type));
     }
+}
+
+/// The length of an `AnyValue` that holds a value.
+fn value_len(value: AnyValue<'_>) -> usize {
+    match value {
+        AnyValue::Empty => 0,
+        AnyValue::Text(v) => field_len(any_value::STRING, v.len()),
+        AnyValue::Bool(_) => 2,
+        AnyValue::Int(v) => 1 + varint_len(v.cast_unsigned()),
+        AnyValue::Double(_) => 9,
+        AnyValue::Array(v) | AnyValue::Map(v) | AnyValue::Bytes(v) => field_len(any_value::BYTES, v.len()),
+    }
+}
+
+/// The length of a message field with `len` bytes inside.
+#[inline]
+pub(super) fn field_len(number: u32, len: usize) -> usize {
+    varint_len(u64::from(number << 3)) + varint_len(len as u64) + len
 }
 
 #[cfg(test)]

@@ -1,19 +1,7 @@
-//! About ourselves: own metrics and where they are shown, the drop ledger, own logs.
+//! About ourselves: own metrics, the drop ledger, own logs.
 
-mod counts;
 mod drops;
-mod endpoint;
-pub mod logs;
 mod meter;
-mod pages;
-pub mod process;
 
-#[cfg(test)]
-mod tests;
-
-pub(crate) use counts::{BatchCounts, ExporterCounts, ProcessorCounts, ReceiverCounts, gauge};
-pub use counts::{Flow, Kind};
-pub use drops::{Dropped, Drops, MESSAGE_BYTES};
-pub use endpoint::Endpoint;
+pub use drops::{Dropped, Drops};
 pub use meter::Meter;
-pub use pages::{Page, PageGuard, Pages};

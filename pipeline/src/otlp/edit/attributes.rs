@@ -1,10 +1,12 @@
 //! The attributes of one message while they are being edited.
 
+use smallvec::SmallVec;
+
 use super::super::fields::key_value;
 use super::super::place::Place;
 use super::super::splice::Splice;
 use super::super::view::{AnyValue, KeyValue, View};
-use super::super::wire::{Field, Fields, WireError, read_varint};
+use super::super::wire::{Field, Fields, LEN, WireError, usual};
 use super::super::write::Writer;
 
 /// When to write an attribute.
@@ -27,14 +29,17 @@ pub enum When {
 pub struct Attributes<'a> {
     place: Place<'a>,
     message: &'a [u8],
-    /// The inside of the messages that hold the attributes: one, or as often as a resource or scope occurs.
-    holders: smallvec::SmallVec<[&'a [u8]; 1]>,
+    /// The inside of the messages that hold the attributes: one, or as often as a resource or scope occurs; with the
+    /// number of entries when they have been read.
+    holders: SmallVec<[(&'a [u8], usize); 1]>,
     number: u32,
+    /// What was read from the holders, and then what is new.
     entries: Vec<Entry<'a>>,
     is_loaded: bool,
-    is_changed: bool,
-    /// How many entries have been handed to the splice.
-    patched: usize,
+    /// No entries have changed but those between.
+    changed_from: usize,
+    changed_to: usize,
+    /// Lent by the splice.
     written: Writer,
 }
 
@@ -42,8 +47,6 @@ pub struct Attributes<'a> {
 struct Entry<'a> {
     /// The attribute as it stands, key and length of its field included; empty for a new one.
     field: &'a [u8],
-    /// The inside of that field.
-    inside: &'a [u8],
     key: &'a [u8],
     state: State,
 }
@@ -54,8 +57,8 @@ enum State {
     Gone,
     /// The field among what was written.
     Written {
-        from: usize,
-        to: usize,
+        from: u32,
+        to: u32,
     },
 }
 
@@ -64,21 +67,21 @@ impl<'a> Attributes<'a> {
         Attributes {
             place: Place::at(&[], 0),
             message: &[],
-            holders: smallvec::SmallVec::new(),
+            holders: SmallVec::new(),
             number: 0,
             entries: Vec::new(),
             is_loaded: false,
-            is_changed: false,
-            patched: 0,
+            changed_from: usize::MAX,
+            changed_to: 0,
             written: Writer::new(),
         }
     }
 
     /// Begins with the attributes in field `number` of one message.
     #[inline]
-    pub(super) fn begin(&mut self, place: &Place<'a>, message: &'a [u8], number: u32) {
-        self.reset(place, message, number);
-        self.holders.push(message);
+    pub(super) fn begin(&mut self, place: &Place<'a>, message: &'a [u8], number: u32, splice: &mut Splice<'a>) {
+        self.reset(place, message, number, splice);
+        self.holders.push((message, 0));
     }
 
     /// Begins with the attributes in field `number` of a message that may occur any number of times.
@@ -87,27 +90,30 @@ impl<'a> Attributes<'a> {
         place: &Place<'a>,
         occurrences: &[Field<'a>],
         number: u32,
+        splice: &mut Splice<'a>,
     ) -> Result<(), WireError> {
         let holders = occurrences.iter().map(|field| field.value.bytes());
-        self.reset(place, &[], number);
+        self.reset(place, &[], number, splice);
         for holder in holders {
             self.message = holder?;
-            self.holders.push(self.message);
+            self.holders.push((self.message, 0));
         }
         Ok(())
     }
 
     #[inline]
-    fn reset(&mut self, place: &Place<'a>, message: &'a [u8], number: u32) {
-        self.place = *place;
+    fn reset(&mut self, place: &Place<'a>, message: &'a [u8], number: u32, splice: &mut Splice<'a>) {
+        // A place is large, and mostly that of the message before.
+        if !self.place.is(place) {
+            self.place = *place;
+        }
         self.message = message;
         self.holders.clear();
         self.number = number;
         self.entries.clear();
         self.is_loaded = false;
-        self.is_changed = false;
-        self.patched = 0;
-        self.written.clear();
+        (self.changed_from, self.changed_to) = (usize::MAX, 0);
+        std::mem::swap(&mut self.written, splice.writer());
     }
 
     /// Where the message stands.
@@ -130,7 +136,7 @@ impl<'a> Attributes<'a> {
     pub fn iter(&mut self) -> Result<impl Iterator<Item = Result<KeyValue<'_>, WireError>>, WireError> {
         self.load()?;
         let written = self.written.as_slice();
-        Ok(self.entries.iter().filter_map(|entry| entry.inside(written)).map(KeyValue::view))
+        Ok(self.entries.iter().filter(|e| e.state != State::Gone).map(|e| KeyValue::view(inside(e.now(written)))))
     }
 
     /// The value of that key; the last, if there are several.
@@ -138,7 +144,7 @@ impl<'a> Attributes<'a> {
         self.load()?;
         let written = self.written.as_slice();
         let found = self.entries.iter().rev().find(|entry| entry.is(key, written));
-        found.and_then(|entry| entry.inside(written)).map(|inside| Ok(KeyValue::view(inside)?.value)).transpose()
+        found.map(|entry| Ok(KeyValue::view(inside(entry.now(written)))?.value)).transpose()
     }
 
     /// Whether there is an attribute of that key.
@@ -168,12 +174,12 @@ impl<'a> Attributes<'a> {
         self.load()?;
         let written = self.written.as_slice();
         let Some(entry) = self.entries.iter().rev().find(|entry| entry.is(from, written)) else { return Ok(false) };
-        if let State::Written { .. } = entry.state {
-            let inside = entry.inside(written).map(<[u8]>::to_vec).unwrap_or_default();
-            self.write(when, to, KeyValue::view(&inside)?.value)
-        } else {
-            self.write(when, to, KeyValue::view(entry.inside)?.value)
+        if entry.state == State::Kept {
+            let original = inside(entry.field);
+            return self.write(when, to, KeyValue::view(original)?.value);
         }
+        let copied = inside(entry.now(written)).to_vec();
+        self.write(when, to, KeyValue::view(&copied)?.value)
     }
 
     /// Writes an attribute when the condition holds. Answers whether it did.
@@ -184,8 +190,8 @@ impl<'a> Attributes<'a> {
                 return Ok(false);
             }
             let state = self.field(key, value);
-            self.entries.push(Entry { field: &[], inside: &[], key: &[], state });
-            self.is_changed = true;
+            self.entries.push(Entry { field: &[], key: &[], state });
+            self.changed(self.entries.len() - 1);
             return Ok(true);
         };
         if when == When::Absent {
@@ -194,13 +200,12 @@ impl<'a> Attributes<'a> {
         self.delete_from(first + 1, key);
         let new = self.field(key, value);
         let written = self.written.as_slice();
-        if self.entries[first].field_bytes(written)
-            == (Entry { state: new, ..self.entries[first] }).field_bytes(written)
-        {
+        let entry = &mut self.entries[first];
+        if entry.now(written) == (Entry { state: new, ..*entry }).now(written) {
             return Ok(true);
         }
-        self.entries[first].state = new;
-        self.is_changed = true;
+        entry.state = new;
+        self.changed(first);
         Ok(true)
     }
 
@@ -214,35 +219,41 @@ impl<'a> Attributes<'a> {
     pub fn retain(&mut self, mut keep: impl FnMut(&KeyValue<'_>) -> bool) -> Result<usize, WireError> {
         self.load()?;
         let mut deleted = 0;
-        for entry in &mut self.entries {
-            if let Some(inside) = entry.inside(self.written.as_slice())
-                && !keep(&KeyValue::view(inside)?)
-            {
+        for i in 0..self.entries.len() {
+            let entry = &mut self.entries[i];
+            if entry.state != State::Gone && !keep(&KeyValue::view(inside(entry.now(self.written.as_slice())))?) {
                 entry.state = State::Gone;
                 deleted += 1;
+                self.changed(i);
             }
         }
-        self.is_changed |= deleted > 0;
         Ok(deleted)
     }
 
     fn delete_from(&mut self, first: usize, key: &str) -> bool {
         let mut found = false;
-        for entry in &mut self.entries[first..] {
-            if entry.is(key, self.written.as_slice()) {
-                entry.state = State::Gone;
+        for i in first..self.entries.len() {
+            if self.entries[i].is(key, self.written.as_slice()) {
+                self.entries[i].state = State::Gone;
+                self.changed(i);
                 found = true;
             }
         }
-        self.is_changed |= found;
         found
     }
 
     #[inline]
+    fn changed(&mut self, entry: usize) {
+        self.changed_from = self.changed_from.min(entry);
+        self.changed_to = self.changed_to.max(entry + 1);
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "protobuf messages stay below 2 GiB")]
     fn field(&mut self, key: &str, value: AnyValue<'_>) -> State {
-        let from = self.written.len();
+        let from = self.written.len() as u32;
         self.written.attribute(self.number, key, value);
-        State::Written { from, to: self.written.len() }
+        State::Written { from, to: self.written.len() as u32 }
     }
 
     #[inline]
@@ -251,112 +262,137 @@ impl<'a> Attributes<'a> {
     }
 
     fn load_now(&mut self) -> Result<(), WireError> {
-        for holder in &self.holders {
-            for field in Fields::new(holder) {
-                let field = field?;
-                if field.number == self.number {
-                    let inside = field.value.bytes()?;
-                    let key = read_key(inside)?;
-                    self.entries.push(Entry { field: field.raw, inside, key, state: State::Kept });
+        let tag = self.number << 3 | LEN;
+        for (holder, end) in &mut self.holders {
+            let mut rest = *holder;
+            while let [first, len, ..] = rest {
+                // Attributes mostly stand together and are short, so this is the usual way.
+                if u32::from(*first) == tag
+                    && *len < 0x80
+                    && let Some((field, behind)) = rest.split_at_checked(usize::from(*len) + 2)
+                {
+                    rest = behind;
+                    self.entries.push(Entry { field, key: read_key(&field[2..])?, state: State::Kept });
+                } else if u32::from(*first) >> 3 != self.number
+                    && let Some((_, behind)) = usual(rest)
+                {
+                    rest = behind;
+                } else if let Some(field) = next_field(&mut rest)?
+                    && field.number == self.number
+                {
+                    let key = read_key(field.value.bytes()?)?;
+                    self.entries.push(Entry { field: field.raw, key, state: State::Kept });
                 }
             }
+            if !rest.is_empty() {
+                return Err(WireError::Truncated);
+            }
+            *end = self.entries.len();
         }
         self.is_loaded = true;
         Ok(())
     }
 
+    /// Gives the writer back.
+    #[inline]
+    pub(super) fn end(&mut self, splice: &mut Splice<'a>) {
+        std::mem::swap(&mut self.written, splice.writer());
+    }
+
     #[inline]
     pub(super) fn is_changed(&self) -> bool {
-        self.is_changed
+        self.changed_from < self.changed_to
     }
 
     /// Patches what changed in one of the holders, in their order; new attributes go to the last.
-    pub(super) fn patch(&mut self, splice: &mut Splice<'a>, holder: &'a [u8], is_last: bool) {
-        let mut end = &holder[holder.len()..];
-        while let Some(entry) = self.entries.get(self.patched)
-            && !entry.field.is_empty()
-            && holder.as_ptr_range().contains(&entry.field.as_ptr())
-        {
+    pub(super) fn patch(&mut self, splice: &mut Splice<'a>, holder: usize) {
+        let (inside, end) = self.holders[holder];
+        let start = if holder == 0 { 0 } else { self.holders[holder - 1].1 };
+        let changed = self.changed_from.max(start)..self.changed_to.min(end);
+        for entry in self.entries.get(changed).unwrap_or_default() {
             match entry.state {
                 State::Kept => {}
                 State::Gone => splice.remove(entry.field),
-                State::Written { from, to } => splice.insert(entry.field, &self.written.as_slice()[from..to]),
+                State::Written { from, to } => splice.insert_written(entry.field, from as usize, to as usize),
             }
-            end = &entry.field[entry.field.len()..];
-            self.patched += 1;
         }
-        if is_last {
-            for entry in &self.entries[self.patched..] {
+        if holder + 1 == self.holders.len() {
+            let last = if start < end { self.entries[end - 1].field } else { inside };
+            for entry in &self.entries[end..] {
                 if let State::Written { from, to } = entry.state {
-                    splice.insert(end, &self.written.as_slice()[from..to]);
+                    splice.insert_written(&last[last.len()..], from as usize, to as usize);
                 }
             }
         }
     }
 
-    /// The new attributes, for a message that has to be made for them.
-    pub(super) fn new_message(&self, number: u32) -> Writer {
-        let mut out = Writer::new();
-        out.message(number, |out| {
+    /// Makes a message of the new attributes.
+    pub(super) fn insert_message(&self, splice: &mut Splice<'a>, place: &'a [u8], number: u32) {
+        let mut message = Writer::new();
+        message.message(number, |message| {
             for entry in &self.entries {
-                if let State::Written { from, to } = entry.state {
-                    out.raw(&self.written.as_slice()[from..to]);
-                }
+                message.raw(entry.now(splice.writer().as_slice()));
             }
         });
-        out
+        splice.insert(place, message.as_slice());
     }
 }
 
-impl<'a> Entry<'a> {
+impl Entry<'_> {
     /// Whether it is there and of that key.
-    #[inline]
+    #[inline(always)]
     fn is(&self, key: &str, written: &[u8]) -> bool {
         match self.state {
             State::Kept => self.key == key.as_bytes(),
             State::Gone => false,
-            State::Written { .. } => {
-                !self.field.is_empty() && self.key == key.as_bytes()
-                    || self.inside(written).is_some_and(|inside| read_key(inside) == Ok(key.as_bytes()))
-            }
+            State::Written { .. } => self.is_written(key, written),
         }
     }
 
-    /// The `KeyValue` message, unless it is gone.
-    fn inside<'s>(&'s self, written: &'s [u8]) -> Option<&'s [u8]> {
-        match self.state {
-            State::Kept => Some(self.inside),
-            State::Gone => None,
-            State::Written { from, to } => {
-                Fields::new(&written[from..to]).next().and_then(|field| field.ok()?.value.bytes().ok())
-            }
-        }
+    fn is_written(&self, key: &str, written: &[u8]) -> bool {
+        read_key(inside(self.now(written))) == Ok(key.as_bytes())
     }
 
-    /// The whole field, unless it is gone.
-    fn field_bytes<'s>(&'s self, written: &'s [u8]) -> &'s [u8] {
+    /// The field as it is now; empty when it is gone.
+    #[inline]
+    fn now<'s>(&'s self, written: &'s [u8]) -> &'s [u8] {
         match self.state {
             State::Kept => self.field,
             State::Gone => &[],
-            State::Written { from, to } => &written[from..to],
+            State::Written { from, to } => &written[from as usize..to as usize],
         }
     }
 }
 
+/// Reads one field of an unusual form.
+#[cold]
+#[inline(never)]
+fn next_field<'a>(rest: &mut &'a [u8]) -> Result<Option<Field<'a>>, WireError> {
+    let mut fields = Fields::new(rest);
+    let field = fields.next().transpose();
+    *rest = fields.rest();
+    field
+}
+
+/// What is inside a field that has been read before.
+fn inside(field: &[u8]) -> &[u8] {
+    Fields::new(field).next().and_then(Result::ok).and_then(|field| field.value.bytes().ok()).unwrap_or_default()
+}
+
 /// The key of a serialized `KeyValue`.
-#[inline]
+#[inline(always)]
 fn read_key(inside: &[u8]) -> Result<&[u8], WireError> {
     // As nearly everyone writes it: a short key, then the value and nothing more.
     if let [0x0a, len @ 0..0x80, rest @ ..] = inside
-        && let Some((key, [0x12, value @ ..])) = rest.split_at_checked(usize::from(*len))
+        && let Some((key, [0x12, len @ 0..0x80, value @ ..])) = rest.split_at_checked(usize::from(*len))
+        && value.len() == usize::from(*len)
     {
-        let mut at = 0;
-        if let Ok(len) = read_varint(value, &mut at)
-            && (value.len() - at) as u64 == len
-        {
-            return Ok(key);
-        }
+        return Ok(key);
     }
+    read_unusual_key(inside)
+}
+
+fn read_unusual_key(inside: &[u8]) -> Result<&[u8], WireError> {
     let mut key: &[u8] = &[];
     for field in Fields::new(inside) {
         let field = field?;

@@ -5,6 +5,7 @@ mod attributes;
 mod items;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 pub use attributes::{Attributes, When};
 pub use items::{Change, items};
@@ -90,11 +91,12 @@ fn one<'a>(
     attributes: &mut Attributes<'a>,
     edit: Edit<'_, 'a>,
 ) -> Result<(), WireError> {
-    attributes.begin(place, message, number);
+    attributes.begin(place, message, number, splice);
     edit(attributes)?;
+    attributes.end(splice);
     if attributes.is_changed() {
         let inside = splice.enter(field, message);
-        attributes.patch(splice, message, true);
+        attributes.patch(splice, 0);
         splice.leave(&inside);
     }
     Ok(())
@@ -193,25 +195,26 @@ fn envelope<'a>(
     attributes: &mut Attributes<'a>,
     edit: Edit<'_, 'a>,
 ) -> Result<(), WireError> {
-    let mut occurrences = smallvec::SmallVec::<[Field<'a>; 1]>::new();
+    let mut occurrences = SmallVec::<[Field<'a>; 1]>::new();
     for field in Fields::new(group) {
         let field = field?;
         if field.number == number {
             occurrences.push(field);
         }
     }
-    attributes.begin_all(place, &occurrences, attributes_number)?;
+    attributes.begin_all(place, &occurrences, attributes_number, splice)?;
     edit(attributes)?;
+    attributes.end(splice);
     if !attributes.is_changed() {
         return Ok(());
     }
     if occurrences.is_empty() {
-        splice.insert(&group[..0], attributes.new_message(number).as_slice());
+        attributes.insert_message(splice, &group[..0], number);
     }
     for (i, field) in occurrences.iter().enumerate() {
         let inside = field.value.bytes()?;
         let entered = splice.enter(field, inside);
-        attributes.patch(splice, inside, i + 1 == occurrences.len());
+        attributes.patch(splice, i);
         splice.leave(&entered);
     }
     Ok(())

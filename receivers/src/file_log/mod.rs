@@ -1,4 +1,0 @@
-//! Tails files.
-
-pub mod format;
-pub mod operators;
