@@ -3,6 +3,7 @@
 //! `cargo xtask test` turns on after it has installed them.
 
 mod bad_input;
+mod cli;
 mod standins;
 mod support;
 
@@ -12,3 +13,4 @@ mod house;
 #[cfg(feature = "peers")]
 mod python_sdk;
 mod quickstart;
+mod signals;

@@ -1,0 +1,112 @@
+//! The command line: its own words, and the collector's.
+
+use std::ffi::OsString;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use pipeline::config::Inputs;
+
+use crate::builtin;
+
+/// What a command line asks for.
+pub enum Task {
+    /// Run until stopped.
+    Run(Inputs),
+    /// Check the config.
+    Validate(Inputs),
+    /// Print the config as it counts.
+    PrintConfig {
+        /// Which config.
+        inputs: Inputs,
+        /// Whether secrets are shown.
+        unredacted: bool,
+        /// JSON instead of YAML.
+        json: bool,
+    },
+    /// List the components.
+    Components,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  stopped as asked, with everything delivered or stored; or the config is valid
+  1  something failed while running, or data were lost at the stop
+  2  the command line or the config is wrong
+
+A config is a path, file:PATH, env:NAME, yaml:TEXT or builtin:NAME; later ones lie over earlier ones.
+Start with: slipring run --config builtin:quickstart";
+
+fn command() -> Command {
+    let config = Arg::new("config")
+        .long("config")
+        .value_name("CONFIG")
+        .action(ArgAction::Append)
+        .global(true)
+        .help("A config: path, file:PATH, env:NAME, yaml:TEXT or builtin:NAME; may be repeated");
+    let set = Arg::new("set")
+        .long("set")
+        .value_name("KEY=VALUE")
+        .action(ArgAction::Append)
+        .global(true)
+        .help("One setting, laid over all configs, such as processors.batch.timeout=2s; may be repeated");
+    let gates = Arg::new("feature-gates")
+        .long("feature-gates")
+        .value_name("GATES")
+        .action(ArgAction::Append)
+        .global(true)
+        .help("Taken for the collector's sake; there are no gates here");
+    let mode = Arg::new("mode")
+        .long("mode")
+        .value_parser(PossibleValuesParser::new(["redacted", "unredacted"]))
+        .default_value("redacted")
+        .help("Whether secrets are masked");
+    let format = Arg::new("format")
+        .long("format")
+        .value_parser(PossibleValuesParser::new(["yaml", "json"]))
+        .default_value("yaml")
+        .help("The language to print");
+    Command::new("slipring")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A telemetry collector for LLM inference fleets, wired by the OpenTelemetry Collector's own YAML")
+        .after_help(EXIT_CODES)
+        .args([config, set, gates])
+        .subcommand(Command::new("run").about("Runs until SIGTERM or SIGINT (also without the word run)"))
+        .subcommand(Command::new("validate").about("Checks the config and shows everything that is wrong with it"))
+        .subcommand(Command::new("print-config").about("Prints the config, merged and expanded").args([mode, format]))
+        .subcommand(Command::new("components").about("Lists the components of this binary"))
+}
+
+/// Reads a command line, the program's name first.
+///
+/// # Errors
+/// What to print instead: the help or the version that was asked for, or what is wrong.
+pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    let (name, inner) = matches.subcommand().unwrap_or(("run", &matches));
+    if name == "components" {
+        return Ok(Task::Components);
+    }
+    let inputs = inputs(inner);
+    if inputs.configs.is_empty() {
+        let message = "no config is given\n\nTo see it work: slipring run --config builtin:quickstart\n";
+        return Err(command().error(clap::error::ErrorKind::MissingRequiredArgument, message));
+    }
+    if inner.get_many::<String>("feature-gates").is_some() {
+        eprintln!("note: --feature-gates is taken without effect; there are no gates here");
+    }
+    let one = |name: &str| inner.get_one::<String>(name).map(String::as_str);
+    Ok(match name {
+        "validate" => Task::Validate(inputs),
+        "print-config" => Task::PrintConfig {
+            inputs,
+            unredacted: one("mode") == Some("unredacted"),
+            json: one("format") == Some("json"),
+        },
+        _ => Task::Run(inputs),
+    })
+}
+
+fn inputs(matches: &ArgMatches) -> Inputs {
+    let all = |name: &str| matches.get_many::<String>(name).unwrap_or_default().cloned().collect();
+    Inputs { configs: all("config"), sets: all("set"), builtin: builtin::CONFIGS }
+}
