@@ -1,15 +1,69 @@
-//! Benchmarks: `benches <name> [arguments]`.
-#![allow(clippy::print_stdout, reason = "a program that prints its results")]
+//! The benchmark suite: a load generator and a null sink of our own around a release build of `slipring`, and timings of
+//! the wire layer. Every number in the documentation names the command here that makes it.
+//!
+//! `cargo build --release && cargo run --release -p benches -- otlp --protocol grpc --validation envelope`
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark runs on real time and joins nothing")]
+
+mod load;
+mod otlp;
+mod payload;
+mod process;
+mod sink;
 mod wire;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo run --release -p benches -- <scenario> [options]
+
+  otlp     OTLP traces in, one resource attribute inserted, OTLP out, without compression
+             --protocol grpc|http       (grpc)
+             --validation full|envelope (full)
+             --seconds N                (10)
+             --connections N            (2)
+             --spans N                  spans a request (1000)
+             --slipring PATH            (target/release/slipring)
+  wire     the operations of the wire layer, in nanoseconds per item
+             --only PART                those whose name contains it
+";
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.first().map(String::as_str) {
-        Some("wire") => wire::run(arguments.get(1).map_or("", String::as_str)),
-        _ => println!("usage: benches wire [part of a name]"),
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let scenario = arguments.next().unwrap_or_default();
+    let options = Options(arguments.collect());
+    let result = match scenario.as_str() {
+        "otlp" => otlp::run(&options),
+        "wire" => {
+            wire::run(options.text("only", ""));
+            Ok(())
+        }
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `--name value` pairs.
+pub struct Options(Vec<String>);
+
+impl Options {
+    /// The value of `--name`, or `default`.
+    pub fn text<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
+        let at = self.0.iter().position(|argument| argument == &format!("--{name}"));
+        at.and_then(|at| self.0.get(at + 1)).map_or(default, String::as_str)
+    }
+
+    /// The value of `--name` as a number, or `default`.
+    pub fn number(&self, name: &str, default: usize) -> usize {
+        self.text(name, "").parse().unwrap_or(default)
     }
 }

@@ -1,5 +1,6 @@
 //! Times the operations of the wire layer on one thread, in nanoseconds per item:
-//! `cargo run --release -p benches -- wire [part of a name]`.
+//! `cargo run --release -p benches -- wire --only check`.
+#![allow(clippy::print_stdout, reason = "it prints its results")]
 
 use std::hint::black_box;
 use std::time::Instant;

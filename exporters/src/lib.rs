@@ -1,1 +1,24 @@
-//! exporters.
+//! The exporters: each takes serialized OTLP and says it in the far side's language, one attempt a call.
+
+use pipeline::Registry;
+
+mod dropped;
+mod http_push;
+mod otlp_requests;
+mod plain;
+mod requests;
+#[cfg(test)]
+mod testing;
+
+pub mod loki;
+pub mod otlp_grpc;
+pub mod otlp_http;
+pub mod prometheus_remote_write;
+
+/// Registers all of them.
+pub fn register(registry: &mut Registry) {
+    registry.exporter::<loki::Factory>();
+    registry.exporter::<otlp_grpc::Factory>();
+    registry.exporter::<otlp_http::Factory>();
+    registry.exporter::<prometheus_remote_write::Factory>();
+}

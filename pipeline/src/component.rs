@@ -15,7 +15,8 @@ use crate::batch::{Batch, Signal};
 use crate::config::ComponentId;
 use crate::delivery::BatchSettings;
 use crate::doors::Doors;
-use crate::telemetry::{Drops, Meter};
+use crate::otlp::WireError;
+use crate::telemetry::{Drops, Meter, Pages};
 
 /// A boxed future, so that the traits below can be used through `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -79,11 +80,29 @@ impl Refused {
         Refused::Reject { reason: Reason::new(code, message) }
     }
 
+    /// The answer where two were given: a retry wins over a rejection, since a batch that comes again can still be
+    /// rejected then; of two retries the later wins.
+    #[must_use]
+    pub fn worse(self, other: Refused) -> Refused {
+        match (&self, &other) {
+            (Refused::Retry { after: a, .. }, Refused::Retry { after: b, .. }) if a < b => other,
+            (Refused::Reject { .. }, Refused::Retry { .. }) => other,
+            _ => self,
+        }
+    }
+
     /// Why.
     pub fn reason(&self) -> &Reason {
         match self {
             Refused::Retry { reason, .. } | Refused::Reject { reason } => reason,
         }
+    }
+}
+
+/// Bytes that are not the OTLP they should be: the same bytes will never be accepted.
+impl From<WireError> for Refused {
+    fn from(error: WireError) -> Refused {
+        Refused::reject("malformed", error.to_string())
     }
 }
 
@@ -246,6 +265,8 @@ pub struct Context {
     pub drops: Drops,
     /// Where bytes and time come in and go out.
     pub doors: Doors,
+    /// Pages beside the own metrics, such as `/targets`.
+    pub pages: Pages,
     /// A directory for this process' state (file offsets, queues).
     pub data_dir: PathBuf,
     /// Tasks that the frame joins at shutdown.

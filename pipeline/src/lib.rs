@@ -6,6 +6,7 @@ pub mod component;
 pub mod config;
 pub mod delivery;
 pub mod doors;
+pub mod graph;
 pub mod net;
 pub mod otlp;
 pub mod plan;
@@ -19,4 +20,4 @@ pub use component::{
     BoxFuture, BuildHolding, Consumer, Context, Error, Exported, Exporter, Life, Outcome, Outputs, Processor, Reason,
     Receipt, Receiver, Refused, Stage,
 };
-pub use registry::{ExporterFactory, ProcessorFactory, ReceiverFactory, Registry};
+pub use registry::{ExporterFactory, ProcessorFactory, ReceiverFactory, Registry, Stability};

@@ -1,9 +1,13 @@
 //! The explicit list of components that a binary has.
 
+use std::sync::Arc;
+
 use crate::batch::Signal;
 use crate::component::{Context, Error, Exporter, Receiver, Stage};
-use crate::config::Settings;
-use crate::delivery;
+use crate::config::decode::{Body, Notes, decode_pair};
+use crate::config::{Settings, check};
+use crate::delivery::{self, DeliveryConfig};
+use crate::plan::{BuildProcessor, BuildReceiver, PlannedExporter};
 
 /// Builds receivers of one type: one instance for each id, whatever signals its pipelines take.
 pub trait ReceiverFactory: 'static {
@@ -13,6 +17,8 @@ pub trait ReceiverFactory: 'static {
     const SIGNALS: &'static [Signal];
     /// One sentence for `slipring components`.
     const ABOUT: &'static str;
+    /// How far it can be relied on.
+    const STABILITY: Stability = Stability::Beta;
     /// Its config.
     type Config: Settings;
 
@@ -31,6 +37,8 @@ pub trait ProcessorFactory: 'static {
     const SIGNALS: &'static [Signal];
     /// One sentence for `slipring components`.
     const ABOUT: &'static str;
+    /// How far it can be relied on.
+    const STABILITY: Stability = Stability::Beta;
     /// Its config.
     type Config: Settings;
 
@@ -49,6 +57,8 @@ pub trait ExporterFactory: 'static {
     const SIGNALS: &'static [Signal];
     /// One sentence for `slipring components`.
     const ABOUT: &'static str;
+    /// How far it can be relied on.
+    const STABILITY: Stability = Stability::Beta;
     /// Its config, without `timeout`, `retry_on_failure` and `sending_queue`, which delivery reads from the same body.
     type Config: Settings;
 
@@ -62,8 +72,151 @@ pub trait ExporterFactory: 'static {
     fn delivery() -> delivery::Settings {
         delivery::Settings::default()
     }
+
+    /// The same where keys of the exporter's own say something about it, such as `remote_write_queue`.
+    fn delivery_for(_config: &Self::Config) -> delivery::Settings {
+        Self::delivery()
+    }
 }
 
-/// The components of a binary.
+/// How far a component can be relied on, in the collector's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stability {
+    /// Its config may change without notice.
+    Alpha,
+    /// Its config changes only with a release that still takes the old one.
+    Beta,
+    /// Its config stays.
+    Stable,
+}
+
+impl Stability {
+    /// The word that `slipring components` prints.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stability::Alpha => "Alpha",
+            Stability::Beta => "Beta",
+            Stability::Stable => "Stable",
+        }
+    }
+}
+
+/// One component type of a binary, its factory's types forgotten.
+pub struct Entry<B> {
+    /// The type's name, then its aliases.
+    pub types: &'static [&'static str],
+    /// The signals it takes part in.
+    pub signals: &'static [Signal],
+    /// One sentence.
+    pub about: &'static str,
+    /// How far it can be relied on.
+    pub stability: Stability,
+    configure: Configure<B>,
+}
+
+/// Decodes and checks a body; what is wrong is noted.
+type Configure<B> = fn(&Body<'_>, &mut Notes) -> Option<B>;
+
+impl<B> Entry<B> {
+    /// The type's present name.
+    pub fn name(&self) -> &'static str {
+        self.types.first().copied().unwrap_or_default()
+    }
+
+    /// Decodes and checks a body; what is wrong is noted, and `None` when nothing usable is left.
+    pub fn configure(&self, body: &Body<'_>, notes: &mut Notes) -> Option<B> {
+        (self.configure)(body, notes)
+    }
+}
+
+/// The components of a binary, in the order of their registration.
 #[derive(Default)]
-pub struct Registry {}
+pub struct Registry {
+    receivers: Vec<Entry<BuildReceiver>>,
+    processors: Vec<Entry<BuildProcessor>>,
+    exporters: Vec<Entry<PlannedExporter>>,
+}
+
+impl Registry {
+    /// A registry without components.
+    pub fn new() -> Registry {
+        Registry::default()
+    }
+
+    /// Adds a receiver type.
+    pub fn receiver<F: ReceiverFactory>(&mut self) -> &mut Registry {
+        fn configure<F: ReceiverFactory>(body: &Body<'_>, notes: &mut Notes) -> Option<BuildReceiver> {
+            let config = check::decoded::<F::Config>(body, notes)?;
+            Some(Arc::new(move |context| F::build(config.clone(), context)))
+        }
+        self.receivers.push(Entry {
+            types: F::TYPES,
+            signals: F::SIGNALS,
+            about: F::ABOUT,
+            stability: F::STABILITY,
+            configure: configure::<F>,
+        });
+        self
+    }
+
+    /// Adds a processor type.
+    pub fn processor<F: ProcessorFactory>(&mut self) -> &mut Registry {
+        fn configure<F: ProcessorFactory>(body: &Body<'_>, notes: &mut Notes) -> Option<BuildProcessor> {
+            let config = check::decoded::<F::Config>(body, notes)?;
+            Some(Arc::new(move |context| F::build(config.clone(), context)))
+        }
+        self.processors.push(Entry {
+            types: F::TYPES,
+            signals: F::SIGNALS,
+            about: F::ABOUT,
+            stability: F::STABILITY,
+            configure: configure::<F>,
+        });
+        self
+    }
+
+    /// Adds an exporter type.
+    pub fn exporter<F: ExporterFactory>(&mut self) -> &mut Registry {
+        fn configure<F: ExporterFactory>(body: &Body<'_>, notes: &mut Notes) -> Option<PlannedExporter> {
+            let (config, delivery) = exporter_settings::<F>(body, notes)?;
+            Some(PlannedExporter { build: Arc::new(move |context| F::build(config.clone(), context)), delivery })
+        }
+        self.exporters.push(Entry {
+            types: F::TYPES,
+            signals: F::SIGNALS,
+            about: F::ABOUT,
+            stability: F::STABILITY,
+            configure: configure::<F>,
+        });
+        self
+    }
+
+    /// All receiver types.
+    pub fn receivers(&self) -> &[Entry<BuildReceiver>] {
+        &self.receivers
+    }
+
+    /// All processor types.
+    pub fn processors(&self) -> &[Entry<BuildProcessor>] {
+        &self.processors
+    }
+
+    /// All exporter types.
+    pub fn exporters(&self) -> &[Entry<PlannedExporter>] {
+        &self.exporters
+    }
+}
+
+/// Reads an exporter's body: its own config, and delivery's keys over the factory's defaults.
+pub(crate) fn exporter_settings<F: ExporterFactory>(
+    body: &Body<'_>,
+    notes: &mut Notes,
+) -> Option<(F::Config, delivery::Settings)> {
+    let body = Body { removed: F::Config::REMOVED, ..*body };
+    let (delivery, config) = decode_pair::<DeliveryConfig, F::Config>(&body, notes);
+    let config = config?;
+    let delivery = F::delivery_for(&config).overlaid(&delivery?);
+    let problems = delivery.check().into_iter().chain(config.check()).collect();
+    check::problems(problems, &body, notes);
+    Some((config, delivery))
+}

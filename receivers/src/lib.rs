@@ -1,3 +1,12 @@
 //! The receivers: each brings telemetry in by one protocol.
 
+pub mod file_log;
+pub mod otlp;
 pub mod prometheus;
+
+use pipeline::Registry;
+
+/// Adds every receiver to a registry.
+pub fn register(registry: &mut Registry) {
+    registry.receiver::<otlp::Factory>();
+}

@@ -1,52 +1,91 @@
 //! Finds the places of what components say about their own config.
 
-use super::Settings;
-use super::decode::{Body, Notes};
+use std::collections::HashSet;
+
+use super::decode::{self, Body, Notes};
 use super::report::{Diagnostic, Severity};
 use super::tree::{At, Node, Value};
+use super::{Problem, Settings};
 
-/// Runs the check of a decoded config and notes what it finds, each with its place. Where something of the body could
-/// not be decoded, only what concerns keys that are written there is noted: the rest may be a mere consequence.
-pub fn settings<C: Settings>(config: &C, body: &Body<'_>, notes: &mut Notes) {
-    let broken = notes.diagnostics.iter().any(|d| d.severity == Severity::Error);
-    for problem in config.check() {
-        let (at, found) = locate(body, &problem.path);
-        if broken && !found {
-            continue;
+/// Decodes a body and checks what came out.
+pub fn decoded<C: Settings>(body: &Body<'_>, notes: &mut Notes) -> Option<C> {
+    let body = Body { removed: C::REMOVED, ..*body };
+    let config = decode::decode::<C>(&body, notes)?;
+    problems(config.check(), &body, notes);
+    Some(config)
+}
+
+/// Notes what a config says about itself, each problem with its place. Where something of the body could not be decoded,
+/// only what concerns keys that are written there is noted: the rest may be a mere consequence.
+pub fn problems(problems: Vec<Problem>, body: &Body<'_>, notes: &mut Notes) {
+    let broken = body.node.has_broken() || notes.diagnostics.iter().any(|d| d.severity == Severity::Error);
+    for problem in problems {
+        let found = locate(body, &problem.path, notes);
+        match found.place {
+            Place::Missing(_) if broken => {}
+            Place::Broken => {}
+            Place::Written(at) | Place::Missing(at) => {
+                notes.diagnostics.push(Diagnostic::error(at, format!("'{}': {}", found.path, problem.message)));
+            }
         }
-        let path = shown(body.path, &problem.path);
-        notes.diagnostics.push(Diagnostic::error(at, format!("'{path}': {}", problem.message)));
     }
 }
 
-/// The place of a path of keys and indices joined with dots, or of the nearest thing above it; and whether all of it is
-/// written there.
-fn locate(body: &Body<'_>, path: &str) -> (At, bool) {
+/// Where a path leads.
+pub(super) enum Place {
+    /// It is written here.
+    Written(At),
+    /// It is not written; this is the nearest thing above it.
+    Missing(At),
+    /// Its value is unknown because of an error that has been reported.
+    Broken,
+}
+
+/// What a path leads to.
+pub(super) struct Found {
+    /// Where that is.
+    pub(super) place: Place,
+    /// The path as messages show it: `receivers::otlp::rules[0]::key`.
+    pub(super) path: String,
+}
+
+impl Found {
+    /// The place, as well as it is known.
+    pub(super) fn at(&self) -> At {
+        match self.place {
+            Place::Written(at) | Place::Missing(at) => at,
+            Place::Broken => At::default(),
+        }
+    }
+}
+
+/// Finds a path of keys and indices joined with dots. Indices count what was decoded: elements left out are skipped.
+pub(super) fn locate(body: &Body<'_>, path: &str, notes: &Notes) -> Found {
     let (mut node, mut at, mut rest) = (body.node, body.at, path);
+    let mut shown = body.path.to_owned();
     while !rest.is_empty() {
-        match step(node, rest) {
-            Some((below, key_at, after)) => (node, at, rest) = (below, key_at, after),
-            None => return (at, false),
+        match step(node, rest, &notes.bad) {
+            Some((below, key_at, after, name)) => {
+                (node, at, rest) = (below, key_at, after);
+                shown.push_str(&name);
+            }
+            None => {
+                rest.split('.').for_each(|key| shown.push_str(&format!("::{key}")));
+                return Found { place: Place::Missing(at), path: shown };
+            }
         }
     }
-    let scalar = !matches!(node.value, Value::List(_) | Value::Map(_) | Value::Null);
-    (if scalar { node.at } else { at }, true)
+    let place = match node.value {
+        _ if node.broken => Place::Broken,
+        Value::List(_) | Value::Map(_) | Value::Null => Place::Written(at),
+        _ => Place::Written(node.at),
+    };
+    Found { place, path: shown }
 }
 
-/// A path as messages show it: `receivers::otlp::rules[0]::key`.
-fn shown(body: &str, path: &str) -> String {
-    let mut out = body.to_owned();
-    for step in path.split('.').filter(|s| !s.is_empty()) {
-        match step.parse::<usize>() {
-            Ok(index) => out.push_str(&format!("[{index}]")),
-            Err(_) => out.push_str(&format!("::{step}")),
-        }
-    }
-    out
-}
-
-/// The longest key at the start of a path (keys may hold dots themselves), where it stands, and the path behind it.
-fn step<'a, 'p>(node: &'a Node, path: &'p str) -> Option<(&'a Node, At, &'p str)> {
+/// The longest key at the start of a path (keys may hold dots themselves) or its element: the node, where its key stands,
+/// the path behind it, and the step as it is shown.
+fn step<'a, 'p>(node: &'a Node, path: &'p str, bad: &HashSet<u32>) -> Option<(&'a Node, At, &'p str, String)> {
     let behind = |key: &str| {
         let rest = path.strip_prefix(key)?;
         if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
@@ -55,12 +94,13 @@ fn step<'a, 'p>(node: &'a Node, path: &'p str) -> Option<(&'a Node, At, &'p str)
         Value::Map(map) => map
             .entries()
             .iter()
-            .filter_map(|e| behind(&e.key).map(|rest| (&e.value, e.at, rest)))
-            .min_by_key(|(_, _, rest)| rest.len()),
+            .filter_map(|e| behind(&e.key).map(|rest| (&e.value, e.at, rest, format!("::{}", e.key))))
+            .min_by_key(|(_, _, rest, _)| rest.len()),
         Value::List(list) => {
             let (index, rest) = path.split_once('.').unwrap_or((path, ""));
-            let element = list.get(index.parse::<usize>().ok()?)?;
-            Some((element, element.at, rest))
+            let decoded = list.iter().enumerate().filter(|(_, n)| !n.broken && !bad.contains(&n.id));
+            let (written, element) = decoded.into_iter().nth(index.parse().ok()?)?;
+            Some((element, element.at, rest, format!("[{written}]")))
         }
         _ => None,
     }

@@ -1,18 +1,47 @@
 //! The collector's config language. Only this module knows YAML; components see typed structs.
-
-use std::fmt;
+//!
+//! [`load`] goes from the command line's configs to a [`Plan`](crate::plan::Plan): `source` reads and `merge` joins trees
+//! with positions, `expand` fills in `${…}`, [`decode`] makes typed config of each body, `pipelines` checks how they are
+//! wired. Whatever is wrong goes into one [`report`], and the next step works on with what is left.
+//!
+//! A component writes `#[derive(Deserialize)] #[serde(default)]` structs and may use: [`GoDuration`], [`PromDuration`],
+//! [`ByteSize`], [`Opaque`] and [`Headers`] for secrets, [`Block`] for what can be off, [`Tagged`] for lists of maps with a
+//! `type`, [`StringList`], [`Text`]. A shared struct is squashed into another by a field whose serde name starts with `~`:
+//!
+//! ```
+//! # use serde::Deserialize;
+//! # #[derive(Default, Deserialize)]
+//! # struct HttpClient {}
+//! #[derive(Default, Deserialize)]
+//! #[serde(default)]
+//! struct Config {
+//!     traces_endpoint: Option<String>,
+//!     #[serde(rename = "~client")]
+//!     client: HttpClient, // reads its keys from the same map
+//! }
+//! ```
 
 use serde::Deserialize;
 
 mod block;
 pub mod check;
+mod data_dir;
 pub mod decode;
 mod duration;
+mod expand;
+mod id;
+mod load;
+mod merge;
 mod nearest;
-pub mod parse;
+mod parse;
+mod pipelines;
+mod print;
 pub mod report;
+mod retired;
 mod scalar;
 mod secret;
+mod service;
+mod source;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
@@ -20,38 +49,16 @@ pub mod tree;
 
 pub use block::{Block, Tagged};
 pub use duration::{GoDuration, PromDuration};
+pub use id::ComponentId;
+pub use load::{Loaded, load};
 pub use nearest::nearest;
+pub use print::{Format, Redact, print};
 pub use secret::{Headers, Opaque, REDACTED};
-pub use text::{ByteSize, StringList, Text};
+pub use source::{Inputs, Surroundings};
+pub use text::{ByteSize, StringList, Text, TextOr};
 
 #[cfg(test)]
 mod tests;
-
-/// `type` or `type/name`, as the config writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ComponentId {
-    /// The component's type, such as `otlp`.
-    pub kind: String,
-    /// The part after the slash, or empty.
-    pub name: String,
-}
-
-impl ComponentId {
-    /// The id `kind` or `kind/name`; no check of the characters.
-    pub fn new(kind: &str, name: &str) -> ComponentId {
-        ComponentId { kind: kind.to_owned(), name: name.to_owned() }
-    }
-}
-
-impl fmt::Display for ComponentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.kind)?;
-        if !self.name.is_empty() {
-            write!(f, "/{}", self.name)?;
-        }
-        Ok(())
-    }
-}
 
 /// A problem that a component finds in its own decoded config.
 #[derive(Clone, Debug, PartialEq, Eq)]

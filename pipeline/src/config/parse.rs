@@ -13,6 +13,8 @@ use super::tree::{At, Entry, Map, Node, Value, quoted};
 pub const MOST_BYTES: usize = 8 << 20;
 /// The deepest nesting of lists and maps.
 pub const MOST_DEPTH: usize = 64;
+/// A width beyond every line.
+const REST_OF_LINE: usize = 1 << 20;
 /// The most nodes of a tree, those that aliases repeat included.
 const MOST_NODES: usize = 200_000;
 /// The most bytes of scalars, those that aliases repeat included.
@@ -36,8 +38,13 @@ pub fn parse(text: &str, source: u32) -> Result<Node, Vec<Diagnostic>> {
         let step = match event {
             Ok((event, span)) => builder.take(event, span),
             Err(error) => {
-                let marker = *error.marker();
-                Err(Diagnostic::error(builder.at(marker, marker), format!("not valid YAML: {}", error.info())))
+                let at = builder.at(*error.marker(), *error.marker());
+                let diagnostic = Diagnostic::error(at, format!("not valid YAML: {}", error.info()));
+                let line = text.lines().nth(error.marker().line().saturating_sub(1)).unwrap_or("");
+                Err(match line.contains("${") {
+                    true => diagnostic.help("inside of {…} and […], write a ${…} in quotes"),
+                    false => diagnostic,
+                })
             }
         };
         if let Err(fatal) = step {
@@ -75,7 +82,8 @@ struct Key {
 impl Builder {
     fn at(&self, start: Marker, end: Marker) -> At {
         let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let width = if start.line() == end.line() { end.col().saturating_sub(start.col()) } else { 1 };
+        // What goes on in the next line is meant to the end of this one.
+        let width = if start.line() == end.line() { end.col().saturating_sub(start.col()) } else { REST_OF_LINE };
         At {
             source: self.source,
             line: small(start.line()),

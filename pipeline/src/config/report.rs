@@ -1,7 +1,9 @@
 //! What is wrong with a config, and how it is said: place, source line with a caret, what would work. Secrets are masked.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
+use super::secret::REDACTED;
 use super::tree::{At, Sources};
 
 /// How bad it is.
@@ -26,8 +28,8 @@ pub struct Diagnostic {
     pub help: Vec<String>,
     /// Other places that matter, with what they are.
     pub also: Vec<(At, String)>,
-    /// Whether the value at that place is a secret, which is then masked in the source line.
-    pub secret: bool,
+    /// Where a secret stands that is masked in the source line.
+    pub hidden: Option<At>,
 }
 
 impl Diagnostic {
@@ -39,7 +41,7 @@ impl Diagnostic {
             message: message.into(),
             help: Vec::new(),
             also: Vec::new(),
-            secret: false,
+            hidden: None,
         }
     }
 
@@ -68,9 +70,15 @@ impl Diagnostic {
 pub struct Report {
     /// The texts.
     pub sources: Sources,
+    /// Where secrets stand in the texts: never shown.
+    pub secret_places: Vec<At>,
     /// What was found, in no particular order until [`Report::sort`].
     pub diagnostics: Vec<Diagnostic>,
 }
+
+/// Words in keys whose values are not shown, whatever their type turns out to be.
+pub(super) const SECRET_WORDS: [&str; 9] =
+    ["password", "passwd", "secret", "token", "credential", "authorization", "api_key", "api-key", "apikey"];
 
 /// How a report looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,7 +142,7 @@ impl Report {
         let place = self.place(diagnostic.at);
         let colon = if place.is_empty() { "" } else { ": " };
         let _ = writeln!(out, "{place}{colon}{word}: {}", diagnostic.message);
-        self.excerpt(out, diagnostic.at, diagnostic.secret);
+        self.excerpt(out, diagnostic.at, diagnostic.hidden);
         for (at, what) in &diagnostic.also {
             let _ = writeln!(out, "      = {what}: {}", self.place(*at));
         }
@@ -152,47 +160,73 @@ impl Report {
         }
     }
 
-    fn excerpt(&self, out: &mut String, at: At, secret: bool) {
+    fn excerpt(&self, out: &mut String, at: At, hidden: Option<At>) {
         const MOST: usize = 120;
         const BEFORE: usize = 60;
         let line = self.sources.line(at);
         if line.trim().is_empty() {
             return;
         }
-        let start = at.column.saturating_sub(1) as usize;
-        let line = masked(line, secret.then_some(start));
+        let mut secrets = sounding_secret(line);
+        let places = self.secret_places.iter().chain(hidden.as_ref());
+        secrets.extend(places.filter(|s| (s.source, s.line) == (at.source, at.line)).map(columns));
+        let (line, start, width) = masked(line, secrets, columns(&at));
         let skipped = if start > MOST - 20 { start - BEFORE } else { 0 };
         let shown: String = line.chars().skip(skipped).take(MOST).collect();
         let more = if line.chars().count() > skipped + MOST { "…" } else { "" };
         let lead: String = shown.chars().take(start - skipped).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        let width = (at.width.max(1) as usize).min(shown.chars().count().saturating_sub(start - skipped).max(1));
+        let width = width.min(shown.trim_end().chars().count().saturating_sub(start - skipped)).max(1);
         let _ = writeln!(out, " {:>4} | {}{more}", at.line, shown.trim_end());
         let _ = writeln!(out, "      | {lead}{}", "^".repeat(width));
     }
 }
 
-/// Words in keys whose values are not shown, whatever their type turns out to be.
-const SECRET_WORDS: [&str; 9] =
-    ["password", "passwd", "secret", "token", "credential", "authorization", "api_key", "api-key", "apikey"];
+/// The characters of a line that a place covers.
+fn columns(at: &At) -> Range<usize> {
+    let start = at.column.saturating_sub(1) as usize;
+    start..start + at.width.max(1) as usize
+}
 
-/// The line without secrets: from the character `from`, and behind every key that sounds like one, up to the line's end.
-/// References to variables and files are not secrets.
-fn masked(line: &str, from: Option<usize>) -> String {
-    let mut keep = line.len();
-    if let Some(from) = from {
-        keep = line.char_indices().nth(from).map_or(line.len(), |(i, _)| i);
-    }
+/// What stands behind keys that sound secret, whatever they turn out to be, to the end of the line.
+fn sounding_secret(line: &str) -> Vec<Range<usize>> {
     let lower = line.to_ascii_lowercase();
+    let mut found = Vec::new();
     for word in SECRET_WORDS {
-        if let Some(colon) = lower.find(word).and_then(|i| lower[i..].find([':', '=']).map(|c| i + c + 1)) {
-            let blanks = lower[colon..].len() - lower[colon..].trim_start().len();
-            keep = keep.min(colon + blanks);
+        let Some(colon) = lower.find(word).and_then(|i| lower[i..].find([':', '=']).map(|c| i + c + 1)) else {
+            continue;
+        };
+        let start = colon + lower[colon..].len() - lower[colon..].trim_start().len();
+        let rest = lower[start..].trim_start_matches(['"', '\'']);
+        if !rest.is_empty() && !rest.starts_with('#') {
+            found.push(lower[..start].chars().count()..usize::MAX);
         }
     }
-    let rest = line[keep..].trim();
-    if rest.is_empty() || rest.trim_matches(['"', '\'']).starts_with("${") || rest.starts_with('#') {
-        line.to_owned()
-    } else {
-        format!("{}[REDACTED]", &line[..keep])
+    found
+}
+
+/// The line with these parts masked, and where the caret and its width are then. References such as `${env:X}` are not
+/// secrets.
+fn masked(line: &str, mut secrets: Vec<Range<usize>>, caret: Range<usize>) -> (String, usize, usize) {
+    let letters: Vec<char> = line.chars().collect();
+    secrets.sort_by_key(|r| r.start);
+    let (mut out, mut done) = (String::new(), 0);
+    let (mut start, mut width) = (caret.start, caret.len());
+    for secret in secrets {
+        let (from, to) = (secret.start.min(letters.len()), secret.end.min(letters.len()));
+        let text: String = letters[from..to].iter().collect();
+        if from < done || text.trim_matches(['"', '\'', ' ']).starts_with("${") || text.is_empty() {
+            continue;
+        }
+        out.extend(&letters[done..from]);
+        let behind = out.chars().count();
+        out.push_str(REDACTED);
+        done = to;
+        if caret.start >= to {
+            start = behind + REDACTED.len() + (caret.start - to);
+        } else if caret.start >= from {
+            (start, width) = (behind, REDACTED.len());
+        }
     }
+    out.extend(&letters[done.min(letters.len())..]);
+    (out, start, width)
 }

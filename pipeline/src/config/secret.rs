@@ -10,6 +10,8 @@ use super::block::newtype;
 
 /// The name by which the decoder knows a secret.
 pub(super) const MARK: &str = "~secret";
+/// The name by which the decoder knows a map or list of names and secrets.
+pub(super) const HEADERS: &str = "~headers";
 /// What is printed instead.
 pub const REDACTED: &str = "[REDACTED]";
 
@@ -63,13 +65,23 @@ struct NameAndValue {
 
 impl<'de> Deserialize<'de> for Headers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Headers, D::Error> {
+        newtype::<NamesAndValues, D>(HEADERS, WORKS, deserializer).map(|h| h.0)
+    }
+}
+
+const WORKS: &str = "a map of names and values, or a list of maps with name and value";
+
+struct NamesAndValues(Headers);
+
+impl<'de> Deserialize<'de> for NamesAndValues {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<NamesAndValues, D::Error> {
         struct MapOrList;
 
         impl<'de> Visitor<'de> for MapOrList {
             type Value = Headers;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of names and values, or a list of maps with name and value")
+                f.write_str(WORKS)
             }
 
             fn visit_unit<E: de::Error>(self) -> Result<Headers, E> {
@@ -93,6 +105,6 @@ impl<'de> Deserialize<'de> for Headers {
             }
         }
 
-        deserializer.deserialize_any(MapOrList)
+        deserializer.deserialize_any(MapOrList).map(NamesAndValues)
     }
 }

@@ -1,6 +1,7 @@
 //! Small types that read a scalar in a way of their own: verbatim text, one or several texts, sizes in bytes.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Deref;
 
 use serde::de::{self, Visitor};
@@ -32,6 +33,42 @@ impl From<&str> for Text {
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
         newtype(MARK, "text", deserializer).map(Text)
+    }
+}
+
+/// The name by which the decoder knows a [`TextOr`].
+pub(super) const OR_MAP: &str = "~text_or_map";
+
+/// Text (or any other scalar as it is written), or a map that says how to come by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextOr<T> {
+    /// The text itself.
+    Text(String),
+    /// The map.
+    Map(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for TextOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TextOr<T>, D::Error> {
+        struct Either<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = TextOr<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text or a map")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<TextOr<T>, E> {
+                Ok(TextOr::Text(text.to_owned()))
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, map: D) -> Result<TextOr<T>, D::Error> {
+                T::deserialize(map).map(TextOr::Map)
+            }
+        }
+
+        deserializer.deserialize_newtype_struct(OR_MAP, Either(PhantomData))
     }
 }
 

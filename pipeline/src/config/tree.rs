@@ -1,5 +1,6 @@
 //! A config as a tree whose every node knows where it was written. Nothing here knows what the nodes mean.
 
+use std::collections::HashSet;
 use std::fmt;
 
 /// A place in a source: an index into [`Sources`], line and column from 1, and the width to underline, all in
@@ -63,6 +64,8 @@ pub struct Node {
     pub raw: Option<String>,
     /// Whether it came whole from a `${…}`, so that text targets take `raw` instead of the parsed value.
     pub expanded: bool,
+    /// Whether its value is unknown because of an error that has been reported.
+    pub broken: bool,
 }
 
 /// What a node holds.
@@ -149,6 +152,33 @@ impl Node {
             }
         }
         walk(self, &mut 1);
+    }
+
+    /// The places of the nodes with these ids.
+    pub fn places(&self, ids: &HashSet<u32>) -> Vec<At> {
+        fn walk(node: &Node, ids: &HashSet<u32>, out: &mut Vec<At>) {
+            if ids.contains(&node.id) {
+                out.push(node.at);
+            }
+            match &node.value {
+                Value::List(list) => list.iter().for_each(|n| walk(n, ids, out)),
+                Value::Map(map) => map.entries.iter().for_each(|e| walk(&e.value, ids, out)),
+                _ => {}
+            }
+        }
+        let mut out = Vec::new();
+        walk(self, ids, &mut out);
+        out
+    }
+
+    /// Whether the value here or of anything below is unknown because of an error that has been reported.
+    pub fn has_broken(&self) -> bool {
+        self.broken
+            || match &self.value {
+                Value::List(list) => list.iter().any(Node::has_broken),
+                Value::Map(map) => map.entries.iter().any(|e| e.value.has_broken()),
+                _ => false,
+            }
     }
 
     /// What it is, as a message would say it: `the text "4317"`, `the number 12`, `a list`.

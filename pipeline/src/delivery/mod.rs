@@ -1,7 +1,288 @@
 //! What stands before every exporter: queue, batching, retry, timeout. It is the only place that answers a batch early.
+//!
+//! A batch takes this way: a [`Consumer`] made by [`Delivery::front`] puts it into the queue (or, without a queue, waits
+//! for the delivery itself); one of `num_consumers` tasks takes it out, merged with others or in pieces as the batch
+//! settings say; the courier brings it to the exporter, with retries. The answer is given when the queue has it, or with
+//! `wait_for_result` and without a queue when the far side has it.
+//!
+//! With one consumer what a branch sends stays in its order, retries included.
 
+mod backoff;
 mod config;
+mod courier;
+mod cut;
+mod lane;
+mod queue;
 mod settings;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::ready;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
 
 pub use config::DeliveryConfig;
 pub use settings::{BatchSettings, QueueSettings, RetrySettings, Settings, Sizer};
+
+use self::courier::{Courier, End};
+use self::lane::LaneSettings;
+use self::queue::Queue;
+use crate::batch::{Batch, Signal};
+use crate::component::{BoxFuture, Consumer, Exporter, Outcome, Refused};
+use crate::config::ComponentId;
+use crate::telemetry::{BatchCounts, ExporterCounts, Meter};
+
+/// The delivery before one exporter, for one signal.
+pub struct Delivery {
+    settings: Settings,
+    id: ComponentId,
+    signal: Signal,
+    meter: Meter,
+    counts: ExporterCounts,
+    courier: Arc<Courier>,
+    queue: Arc<Queue>,
+    workers: TaskTracker,
+    fronts: AtomicUsize,
+    queued: AtomicUsize,
+}
+
+/// What a delivery could not bring out before the deadline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The exporter.
+    pub exporter: ComponentId,
+    /// Its signal.
+    pub signal: Signal,
+    /// How many items.
+    pub items: u64,
+}
+
+impl Delivery {
+    /// A delivery that is not started yet.
+    pub fn new(
+        settings: Settings,
+        id: ComponentId,
+        signal: Signal,
+        exporter: Arc<dyn Exporter>,
+        meter: &Meter,
+    ) -> Self {
+        let counts = ExporterCounts::new(meter, &id, signal);
+        let courier = Courier {
+            exporter,
+            timeout: settings.timeout,
+            retry: settings.retry.clone(),
+            counts: counts.clone(),
+            end: End::default(),
+            lost: AtomicU64::new(0),
+        };
+        Delivery {
+            queue: Arc::new(Queue::new(&settings.queue, counts.clone())),
+            courier: Arc::new(courier),
+            meter: meter.clone(),
+            workers: TaskTracker::new(),
+            fronts: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
+            settings,
+            id,
+            signal,
+            counts,
+        }
+    }
+
+    /// Where one pipeline hands its batches. `batch` is what a `batch` processor of that pipeline asks for, with its id:
+    /// it holds where the exporter's own `sending_queue.batch` says nothing, and implies a queue.
+    pub fn front(&self, batch: Option<(ComponentId, BatchSettings)>) -> Arc<dyn Consumer> {
+        let own = self.settings.queue.batch.clone();
+        if !self.settings.queue.enabled && batch.is_none() {
+            return Arc::new(Direct { courier: self.courier.clone(), calls: self.workers.clone() });
+        }
+        let (batch, counts) = match (own.filter(|_| self.settings.queue.enabled), batch) {
+            (Some(own), _) => (Some(own), None),
+            (None, Some((processor, batch))) => (Some(batch), Some(BatchCounts::new(&self.meter, &processor))),
+            (None, None) => (None, None),
+        };
+        let unit = batch.as_ref().map_or(Sizer::Items, |b| b.sizer(self.settings.queue.sizer));
+        let number = self.fronts.fetch_add(1, Ordering::Relaxed);
+        // Branches without batching, or with the exporter's own, share a lane and with it one order.
+        let number = if counts.is_some() { number + 1 } else { 0 };
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Queued {
+            lane: Arc::new(LaneSettings { number, batch, unit, counts }),
+            queue: self.queue.clone(),
+            counts: self.counts.clone(),
+            wait_for_result: self.settings.queue.wait_for_result,
+            block_on_overflow: self.settings.queue.block_on_overflow,
+        })
+    }
+
+    /// Starts the consumers, where any front queues.
+    pub fn start(&self) {
+        if self.queued.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        for _ in 0..self.settings.queue.num_consumers.max(1) {
+            self.workers.spawn(work(self.queue.clone(), self.courier.clone()));
+        }
+    }
+
+    /// Takes nothing new, delivers what is held until the deadline, and counts what is not delivered then as dropped for
+    /// the reason `shutdown`. The exporter is closed afterwards by whoever made it.
+    pub async fn close(&self, deadline: Instant) -> Lost {
+        self.courier.end.begin(deadline);
+        self.queue.close();
+        self.workers.close();
+        if timeout_at(deadline, self.workers.wait()).await.is_err() {
+            self.courier.end.over.cancel();
+            // Nothing waits any more: this counts what is left.
+            self.workers.wait().await;
+        }
+        let items = self.courier.lost.load(Ordering::Relaxed);
+        Lost { exporter: self.id.clone(), signal: self.signal, items }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.courier.end.begin(Instant::now());
+        self.courier.end.over.cancel();
+        self.queue.close();
+    }
+}
+
+/// One consumer: takes what is ready and brings it to the exporter.
+async fn work(queue: Arc<Queue>, courier: Arc<Courier>) {
+    while let Some(job) = queue.next().await {
+        let (shipment, rest) = job.load();
+        if let Some((key, entry)) = rest {
+            queue.put_back(&key, entry);
+        }
+        let over = &courier.end.over;
+        if over.is_cancelled() {
+            courier.lose(&shipment);
+            continue;
+        }
+        tokio::select! {
+            // Polled first, so that it has the shipment before it can be abandoned.
+            biased;
+            () = courier.deliver(shipment) => {}
+            () = over.cancelled() => {}
+        }
+    }
+}
+
+/// The front of a delivery without a queue: the caller waits for the delivery itself.
+struct Direct {
+    courier: Arc<Courier>,
+    calls: TaskTracker,
+}
+
+impl Consumer for Direct {
+    fn consume(&self, batch: Batch) -> BoxFuture<'_, Outcome> {
+        Box::pin(async move {
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let Courier { counts, end, .. } = &*self.courier;
+            counts.received(batch.items());
+            let _call = self.calls.token();
+            if end.has_begun() {
+                counts.not_queued(batch.items());
+                return Err(queue::shutting_down());
+            }
+            tokio::select! {
+                biased;
+                outcome = self.courier.deliver_for_caller(batch) => outcome,
+                () = end.over.cancelled() => Err(queue::shutting_down()),
+            }
+        })
+    }
+}
+
+/// The front of a delivery with a queue.
+struct Queued {
+    lane: Arc<LaneSettings>,
+    queue: Arc<Queue>,
+    counts: ExporterCounts,
+    wait_for_result: bool,
+    block_on_overflow: bool,
+}
+
+impl Consumer for Queued {
+    fn consume(&self, batch: Batch) -> BoxFuture<'_, Outcome> {
+        if batch.is_empty() {
+            return Box::pin(ready(Ok(())));
+        }
+        if self.block_on_overflow {
+            return Box::pin(self.offer_blocking(batch));
+        }
+        match self.offer(batch) {
+            Ok(None) => Box::pin(ready(Ok(()))),
+            Ok(Some(result)) => Box::pin(answer(result)),
+            Err(refused) => Box::pin(ready(Err(refused))),
+        }
+    }
+}
+
+/// What comes once a batch is delivered.
+type Waiting = oneshot::Receiver<Outcome>;
+
+impl Queued {
+    /// Into the queue, or back; and what to wait for then.
+    fn offer(&self, batch: Batch) -> Result<Option<Waiting>, Refused> {
+        let mut refused = NotQueued { counts: &self.counts, items: batch.items() };
+        let load = self.queue.load(&batch);
+        self.queue.has_room(load)?;
+        let key = self.lane.key(batch.meta());
+        let pieces = self.lane.cut(self.queue.fitting(batch));
+        let (waiter, result) = self.waiter();
+        self.queue.offer(&key, pieces, load, waiter)?;
+        refused.items = 0;
+        Ok(result)
+    }
+
+    async fn offer_blocking(&self, batch: Batch) -> Outcome {
+        let mut refused = NotQueued { counts: &self.counts, items: batch.items() };
+        let load = self.queue.load(&batch);
+        let key = self.lane.key(batch.meta());
+        let pieces = self.lane.cut(self.queue.fitting(batch));
+        let (waiter, result) = self.waiter();
+        self.queue.offer_blocking(key, pieces, load, waiter).await?;
+        refused.items = 0;
+        drop(refused);
+        match result {
+            Some(result) => answer(result).await,
+            None => Ok(()),
+        }
+    }
+
+    fn waiter(&self) -> (Option<oneshot::Sender<Outcome>>, Option<Waiting>) {
+        if self.wait_for_result {
+            let (sender, receiver) = oneshot::channel();
+            (Some(sender), Some(receiver))
+        } else {
+            (None, None)
+        }
+    }
+}
+
+async fn answer(result: Waiting) -> Outcome {
+    result.await.unwrap_or_else(|_| Err(queue::shutting_down()))
+}
+
+/// Counts a batch that was given back, be it that the caller went away while it waited for room.
+struct NotQueued<'a> {
+    counts: &'a ExporterCounts,
+    items: usize,
+}
+
+impl Drop for NotQueued<'_> {
+    fn drop(&mut self) {
+        self.counts.received(self.items);
+        self.counts.not_queued(self.items);
+    }
+}

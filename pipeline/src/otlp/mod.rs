@@ -1,6 +1,7 @@
 //! The wire layer: looks at and changes serialized OTLP without decoding it into objects.
 //! [`wire`] reads protobuf fields, the views name them, [`write`] makes them.
 
+pub mod bound;
 pub mod check;
 pub mod count;
 pub mod edit;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use prometheus::{IntCounterVec, Opts, Registry};
 use tokio::time::Instant;
 
-use super::Meter;
+use super::{Kind, Meter};
 use crate::batch::Signal;
 use crate::component::Reason;
 use crate::config::ComponentId;
@@ -19,19 +19,31 @@ use crate::doors::Clock;
 pub struct Drops {
     meter: Meter,
     component: Arc<str>,
+    kind: Option<Kind>,
     on_purpose: bool,
 }
 
 impl Drops {
     /// The ledger for one component.
     pub fn new(meter: &Meter, component: &ComponentId) -> Drops {
-        Drops { meter: meter.clone(), component: component.to_string().into(), on_purpose: false }
+        Drops { meter: meter.clone(), component: component.to_string().into(), kind: None, on_purpose: false }
     }
 
-    /// The same for a component that drops because the config says so: its drops are logged at debug level only.
+    /// The same for a component of that kind.
+    #[must_use]
+    pub fn of(self, kind: Kind) -> Drops {
+        Drops { kind: Some(kind), ..self }
+    }
+
+    /// The same for a component that drops because the config says so: that is logged at debug level only.
     #[must_use]
     pub fn on_purpose(self) -> Drops {
         Drops { on_purpose: true, ..self }
+    }
+
+    /// The component's id.
+    pub fn component(&self) -> &str {
+        &self.component
     }
 
     /// Counts `items` of `signal` as dropped for `reason`.
@@ -47,6 +59,8 @@ impl Drops {
 pub struct Dropped {
     /// When, since 1970.
     pub at: Duration,
+    /// The component's kind, where the ledger was told.
+    pub kind: Option<Kind>,
     /// The component's id.
     pub component: Arc<str>,
     /// What was dropped.
@@ -73,7 +87,7 @@ pub(super) struct Ledger {
 }
 
 /// Bounded by the config and the code: reasons are constants.
-type Key = (Arc<str>, Signal, &'static str);
+type Key = (Option<Kind>, Arc<str>, Signal, &'static str);
 
 struct Entry {
     latest: VecDeque<Dropped>,
@@ -85,16 +99,18 @@ struct Entry {
 impl Ledger {
     pub(super) fn new(registry: &Registry, clock: Clock) -> Ledger {
         let opts = Opts::new("slipring_dropped_items_total", "Items that were not handed on, by reason.");
-        let counters =
-            IntCounterVec::new(opts, &["component", "signal", "reason"]).expect("names and labels are constants");
+        let counters = IntCounterVec::new(opts, &["kind", "component", "signal", "reason"])
+            .expect("names and labels are constants");
         registry.register(Box::new(counters.clone())).expect("the registry is new");
         Ledger { clock, counters, entries: Mutex::default() }
     }
 
     fn record(&self, who: &Drops, signal: Signal, items: usize, reason: &Reason) {
-        self.counters.with_label_values(&[&*who.component, signal.name(), reason.code]).inc_by(items as u64);
+        let labels = &[who.kind.map_or("", Kind::name), &*who.component, signal.name(), reason.code];
+        self.counters.with_label_values(labels).inc_by(items as u64);
         let dropped = Dropped {
             at: self.clock.now(),
+            kind: who.kind,
             component: who.component.clone(),
             signal,
             items,
@@ -110,7 +126,7 @@ impl Ledger {
     fn remember(&self, dropped: Dropped, on_purpose: bool) -> Option<usize> {
         let now = Instant::now();
         let mut entries = self.entries();
-        let key = (dropped.component.clone(), dropped.signal, dropped.code);
+        let key = (dropped.kind, dropped.component.clone(), dropped.signal, dropped.code);
         let mut first = false;
         let entry = entries.entry(key).or_insert_with(|| {
             first = true;
@@ -170,7 +186,7 @@ mod tests {
     use super::*;
 
     fn drops(meter: &Meter) -> Drops {
-        Drops::new(meter, &ComponentId::new("loki", "a"))
+        Drops::new(meter, &ComponentId::new("loki", "a")).of(Kind::Exporter)
     }
 
     #[test]
@@ -186,8 +202,8 @@ mod tests {
         assert_eq!(
             series,
             [
-                "slipring_dropped_items_total{component=\"loki/a\",reason=\"http_400\",signal=\"traces\"} 1",
-                "slipring_dropped_items_total{component=\"loki/a\",reason=\"too_old\",signal=\"logs\"} 7",
+                "slipring_dropped_items_total{component=\"loki/a\",kind=\"exporter\",reason=\"http_400\",signal=\"traces\"} 1",
+                "slipring_dropped_items_total{component=\"loki/a\",kind=\"exporter\",reason=\"too_old\",signal=\"logs\"} 7",
             ]
         );
     }
@@ -213,6 +229,7 @@ mod tests {
         let drop = |items| {
             let dropped = Dropped {
                 at: Duration::ZERO,
+                kind: None,
                 component: "x".into(),
                 signal: Signal::Logs,
                 items,

@@ -1,7 +1,19 @@
-//! About ourselves: own metrics, the drop ledger, own logs.
+//! About ourselves: own metrics and where they are shown, the drop ledger, own logs.
 
+mod counts;
 mod drops;
+mod endpoint;
+pub mod logs;
 mod meter;
+mod pages;
+pub mod process;
 
-pub use drops::{Dropped, Drops};
+#[cfg(test)]
+mod tests;
+
+pub(crate) use counts::{BatchCounts, ExporterCounts, ProcessorCounts, ReceiverCounts, gauge};
+pub use counts::{Flow, Kind};
+pub use drops::{Dropped, Drops, MESSAGE_BYTES};
+pub use endpoint::Endpoint;
 pub use meter::Meter;
+pub use pages::{Page, PageGuard, Pages};

@@ -46,3 +46,21 @@ pub fn count(meter: &Meter, name: &str, labels: &[(&str, &str)]) -> u64 {
     let has = |s: &Series| labels.iter().all(|(k, v)| s.labels.get(*k).is_some_and(|have| have == v));
     series(meter, name).iter().filter(|s| has(s)).map(Series::count).sum()
 }
+
+/// Checks `received = delivered + dropped + refused + in flight` for every component and signal.
+///
+/// # Panics
+/// When it does not hold somewhere; the message has the numbers.
+pub fn assert_conserved(meter: &Meter) {
+    for received in series(meter, "slipring_received_items_total") {
+        let labels: Vec<_> = received.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let of = |name: &str| count(meter, name, &labels);
+        let (delivered, refused) = (of("slipring_delivered_items_total"), of("slipring_refused_items_total"));
+        let (dropped, in_flight) = (of("slipring_dropped_items_total"), of("slipring_in_flight_items"));
+        assert_eq!(
+            received.count(),
+            delivered + dropped + refused + in_flight,
+            "{labels:?}: delivered {delivered}, dropped {dropped}, refused {refused}, in flight {in_flight}"
+        );
+    }
+}

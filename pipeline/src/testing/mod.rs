@@ -1,12 +1,16 @@
 //! The testing kit: sinks, scripted exporters, virtual doors, the conformance kit. For tests only (feature `testing`).
 
+mod batches;
+mod files;
 mod metrics;
 mod net;
 mod scripted;
 mod sink;
 mod world;
 
-pub use metrics::{Series, count, series};
+pub use batches::{batch, logs, names};
+pub use files::VirtualFiles;
+pub use metrics::{Series, assert_conserved, count, series};
 pub use net::{Fault, VirtualNet};
 pub use scripted::{Answer, Attempt, ScriptedExporter};
 pub use sink::Sink;

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use super::{Series, VirtualNet};
+use super::{Series, VirtualFiles, VirtualNet};
 use crate::batch::Signal;
 use crate::component::Context;
 use crate::config::ComponentId;
 use crate::doors::{Clock, Doors};
-use crate::telemetry::{Drops, Meter};
+use crate::graph::Surroundings;
+use crate::telemetry::{Drops, Meter, Pages};
 
 /// The wall time at which a virtual world starts: 2026-01-01T00:00:00Z.
 pub const START: Duration = Duration::from_secs(1_767_225_600);
@@ -23,6 +24,10 @@ pub struct World {
     pub meter: Meter,
     /// Its sockets.
     pub net: VirtualNet,
+    /// Its files.
+    pub files: VirtualFiles,
+    /// Pages of its components.
+    pub pages: Pages,
     /// Its doors, for building components.
     pub doors: Doors,
     /// The tasks of its components.
@@ -34,8 +39,14 @@ impl World {
     pub fn new() -> World {
         let clock = Clock::starting_at(START);
         let net = VirtualNet::new();
-        let doors = Doors { clock, net: Arc::new(net.clone()), ..Doors::real() };
-        World { meter: Meter::with_clock(clock), net, doors, tasks: TaskTracker::new() }
+        let files = VirtualFiles::new(clock);
+        let doors = Doors { clock, net: Arc::new(net.clone()), files: Arc::new(files.clone()) };
+        World { meter: Meter::with_clock(clock), net, files, pages: Pages::new(), doors, tasks: TaskTracker::new() }
+    }
+
+    /// What a graph's components may use.
+    pub fn surroundings(&self) -> Surroundings {
+        Surroundings { doors: self.doors.clone(), meter: self.meter.clone(), pages: self.pages.clone() }
     }
 
     /// The context of the component `type` or `type/name`, without a signal.
@@ -49,6 +60,7 @@ impl World {
             signal: None,
             meter: self.meter.clone(),
             doors: self.doors.clone(),
+            pages: self.pages.clone(),
             data_dir: PathBuf::from("/var/lib/slipring"),
             tasks: self.tasks.clone(),
         }

@@ -25,7 +25,7 @@ impl<'de> de::SeqAccess<'de> for Elements<'_> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Failure> {
         let session = self.of.session;
-        let Some((index, node)) = self.rest.find(|(_, n)| !session.is_out(n.id)) else { return Ok(None) };
+        let Some((index, node)) = self.rest.find(|(_, n)| !session.is_out(n)) else { return Ok(None) };
         let path = self.of.path.index(index);
         let element =
             Decoder { node, id: node.id, at: node.at, path: &path, slot: Slot::Element, role: Role::Plain, session };
@@ -103,7 +103,7 @@ impl<'de> de::MapAccess<'de> for Fields<'_> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Failure> {
         let (session, fields) = (self.of.session, self.fields);
         let known = |e: &Entry| fields.is_none_or(|f| !e.key.starts_with('~') && f.contains(&e.key.as_str()));
-        if let Some(entry) = self.rest.find(|e| known(e) && !session.is_out(e.value.id)) {
+        if let Some(entry) = self.rest.find(|e| known(e) && !session.is_out(&e.value)) {
             self.value = Some(Next::Entry(entry));
             let key = Node::new(Value::Text(entry.key.clone()), entry.at);
             let path = self.of.path.key(&entry.key);
@@ -170,7 +170,7 @@ impl<'de> de::SeqAccess<'de> for Pair<'_> {
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Failure> {
         self.next += 1;
         match self.next {
-            1 => match self.map.entry("enabled").filter(|e| !self.of.session.is_out(e.value.id)) {
+            1 => match self.map.entry("enabled").filter(|e| !self.of.session.is_out(&e.value)) {
                 Some(entry) if !entry.value.is_null() => {
                     let path = self.of.path.key("enabled");
                     entry_decoder(self.of, entry, &path, Slot::Field).take(seed).map(Some)
@@ -222,7 +222,7 @@ impl<'a> Word<'a> {
     pub(super) fn tagged(of: Decoder<'a>, words: &'static [&'static str]) -> Result<Word<'a>, Failure> {
         const TAG: &str = "type";
         let Some(entry) = of.map()?.entry(TAG) else { return Err(Failure::Missing(TAG)) };
-        if of.session.is_bad(entry.value.id) {
+        if of.session.is_bad(&entry.value) {
             return Err(Failure::Missing(TAG));
         }
         let path = of.path.key(TAG);

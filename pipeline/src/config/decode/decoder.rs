@@ -1,5 +1,6 @@
 //! The serde deserializer over one node.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{self, Visitor};
@@ -103,7 +104,7 @@ impl<'a> Decoder<'a> {
             Failure::Noted => Failure::Noted,
             Failure::Said(message) => self.wrong(&message),
             Failure::Missing(key) => {
-                let taken = self.node.as_map().and_then(|m| m.value(key)).is_some_and(|n| self.session.is_bad(n.id));
+                let taken = self.node.as_map().and_then(|m| m.value(key)).is_some_and(|n| self.session.is_bad(n));
                 if !taken {
                     self.session.note(Diagnostic::error(self.at, format!("'{}' needs {key:?}", self.path)));
                 }
@@ -119,7 +120,7 @@ impl<'a> Decoder<'a> {
             _ => self.node.at,
         };
         let mut diagnostic = Diagnostic::error(at, format!("'{}' {message}", self.path));
-        diagnostic.secret = self.is_secret();
+        diagnostic.hidden = self.is_secret().then_some(self.node.at);
         self.session.note(diagnostic);
         self.take_out()
     }
@@ -162,6 +163,20 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// Marks every scalar below as a secret, whatever becomes of it, except for what `name` holds.
+    fn hide_all_but_names(&self) {
+        fn walk(node: &Node, secrets: &mut HashSet<u32>) {
+            match &node.value {
+                Value::List(list) => list.iter().for_each(|n| walk(n, secrets)),
+                Value::Map(map) => {
+                    map.entries().iter().filter(|e| e.key != "name").for_each(|e| walk(&e.value, secrets));
+                }
+                _ => drop(secrets.insert(node.id)),
+            }
+        }
+        walk(self.node, &mut self.session.secrets.borrow_mut());
+    }
+
     /// A block's map; nothing at all is a map without keys.
     fn map_or_defaults(&self) -> Result<&'a Map, Failure> {
         Decoder { slot: Slot::Element, ..*self }.map()
@@ -169,7 +184,10 @@ impl<'a> Decoder<'a> {
 
     /// The word of an enum.
     pub(super) fn word_text(&self) -> Result<String, Failure> {
-        self.text()
+        match self.node.value {
+            Value::Null => Err(self.null(TEXT)),
+            _ => self.text(),
+        }
     }
 
     fn text(&self) -> Result<String, Failure> {
@@ -317,6 +335,14 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
                 self.session.secrets.borrow_mut().insert(self.id);
                 visitor.visit_newtype_struct(self.role(Role::Secret))
             }
+            secret::HEADERS => {
+                self.hide_all_but_names();
+                visitor.visit_newtype_struct(self)
+            }
+            text::OR_MAP => match self.node.value {
+                Value::Map(_) => visitor.visit_newtype_struct(self),
+                _ => visitor.visit_string(self.role(Role::Verbatim).text()?),
+            },
             text::MARK => visitor.visit_newtype_struct(self.role(Role::Verbatim)),
             block::TAGGED => visitor.visit_newtype_struct(self.role(Role::Tagged)),
             duration::MARK => {

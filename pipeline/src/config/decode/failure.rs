@@ -6,7 +6,7 @@ use serde::de;
 
 use super::decoder::Path;
 use crate::config::nearest::nearest;
-use crate::config::report::Diagnostic;
+use crate::config::report::{Diagnostic, SECRET_WORDS};
 use crate::config::tree::{Entry, Node, Value, quoted};
 
 /// Why a value could not be decoded.
@@ -67,12 +67,14 @@ pub(super) fn unknown_key(
 ) -> Diagnostic {
     const FEW: usize = 16;
     let key = &entry.key;
-    let diagnostic = Diagnostic::error(entry.at, format!("'{path}' has invalid keys: {key}"));
+    let mut diagnostic = Diagnostic::error(entry.at, format!("'{path}' has invalid keys: {key}"));
+    // A misspelt password is still one.
+    diagnostic.hidden = nearest(key, SECRET_WORDS).map(|_| entry.value.at);
     if let Some((_, advice)) = removed.iter().find(|(name, _)| name == key) {
         return diagnostic.help(*advice);
     }
     let diagnostic = match nearest(key, known.iter().copied()) {
-        Some(name) => diagnostic.help(format!("did you mean {name:?}?")),
+        Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
         None => diagnostic,
     };
     match known.len() {
@@ -85,7 +87,10 @@ pub(super) fn unknown_key(
 /// A value of the wrong kind; `works` as in "takes a whole number".
 pub(super) fn wrong_kind(node: &Node, works: &str, secret: bool) -> String {
     if secret {
-        return format!("takes {works}; write it in quotes");
+        return match &node.value {
+            Value::List(_) | Value::Map(_) => format!("takes {works}, not {}", node.describe()),
+            _ => format!("takes {works}; write it in quotes"),
+        };
     }
     let hint = match (&node.value, works) {
         (Value::Text(text), NUMBER | FLOAT) if text.parse::<f64>().is_ok() => format!("; write {text} without quotes"),
@@ -104,9 +109,11 @@ pub(super) fn wrong_kind(node: &Node, works: &str, secret: bool) -> String {
 
 /// A text that is none of the words of an enum.
 pub(super) fn unknown_word(word: &str, words: &'static [&'static str]) -> String {
-    let list = words.iter().map(|w| format!("{w:?}")).collect::<Vec<_>>().join(", ");
+    // Of two spellings, the lower-case one is enough.
+    let other_case = |w: &str| words.contains(&w.to_ascii_lowercase().as_str()) && w.to_ascii_lowercase() != w;
+    let list = words.iter().filter(|w| !other_case(w)).map(|w| format!("{w:?}")).collect::<Vec<_>>().join(", ");
     match nearest(word, words.iter().copied()) {
-        Some(name) => format!("is {}; did you mean {name:?}? (valid values: {list})", quoted(word)),
+        Some(name) => format!("is {}; did you mean `{name}`? (valid values: {list})", quoted(word)),
         None => format!("is {} (valid values: {list})", quoted(word)),
     }
 }

@@ -33,6 +33,8 @@ pub struct Notes {
     pub diagnostics: Vec<Diagnostic>,
     /// Ids of nodes that hold secrets.
     pub secrets: HashSet<u32>,
+    /// Ids of nodes that were left out because something is wrong with them.
+    pub bad: HashSet<u32>,
 }
 
 /// The keys of one map that somebody reads.
@@ -78,26 +80,31 @@ pub struct Body<'a> {
 pub fn decode<T: DeserializeOwned>(body: &Body<'_>, notes: &mut Notes) -> Option<T> {
     let claims = Claims::default();
     let session = Session::new(body.removed);
-    let value = session.run(body, body.node, &claims);
+    let value = session.run(body, &claims);
     session.unknown_keys(body.node, &Path::root(body.path), &claims);
     session.finish(notes);
     value
 }
 
-/// Decodes two types from one body, whose keys together are the valid ones. The first one reads from `seeded`, which is
-/// the body's own node laid over defaults.
+/// Decodes two types from one body, whose keys together are the valid ones.
 pub fn decode_pair<A: DeserializeOwned, B: DeserializeOwned>(
     body: &Body<'_>,
-    seeded: &Node,
     notes: &mut Notes,
 ) -> (Option<A>, Option<B>) {
     let claims = Claims::default();
     let session = Session::new(body.removed);
-    let first = session.run(body, seeded, &claims);
-    let second = session.run(body, body.node, &claims);
+    let first = session.run(body, &claims);
+    let second = session.run(body, &claims);
     session.unknown_keys(body.node, &Path::root(body.path), &claims);
     session.finish(notes);
     (first, second)
+}
+
+/// The keys of a map that are not among `known`, each as an error.
+pub fn unknown_keys(node: &Node, path: &str, known: &'static [&'static str]) -> Vec<Diagnostic> {
+    let entries = node.as_map().map_or(&[][..], |m| m.entries());
+    let unknown = entries.iter().filter(|e| !known.contains(&e.key.as_str()));
+    unknown.map(|entry| failure::unknown_key(entry, &Path::root(path), known, &[])).collect()
 }
 
 /// The state of one body's decoding, shared by all its decoders.
@@ -117,8 +124,8 @@ impl Session {
         Session { removed, ..Session::default() }
     }
 
-    fn run<T: DeserializeOwned>(&self, body: &Body<'_>, node: &Node, claims: &Claims) -> Option<T> {
-        let path = Path::root(body.path);
+    fn run<T: DeserializeOwned>(&self, body: &Body<'_>, claims: &Claims) -> Option<T> {
+        let (path, node) = (Path::root(body.path), body.node);
         let decoder = Decoder {
             session: self,
             node,
@@ -132,7 +139,7 @@ impl Session {
             let out = self.taken_out();
             match decoder.settle(T::deserialize(decoder)) {
                 Ok(value) => return Some(value),
-                Err(_) if self.taken_out() == out || self.is_out(node.id) => return None,
+                Err(_) if self.taken_out() == out || self.is_out(node) => return None,
                 Err(_) => {}
             }
         }
@@ -144,12 +151,12 @@ impl Session {
         self.bad.borrow().len() + self.absent.borrow().len()
     }
 
-    fn is_bad(&self, id: u32) -> bool {
-        self.bad.borrow().contains(&id)
+    fn is_bad(&self, node: &Node) -> bool {
+        node.broken || self.bad.borrow().contains(&node.id)
     }
 
-    fn is_out(&self, id: u32) -> bool {
-        self.is_bad(id) || self.absent.borrow().contains(&id)
+    fn is_out(&self, node: &Node) -> bool {
+        self.is_bad(node) || self.absent.borrow().contains(&node.id)
     }
 
     fn note(&self, diagnostic: Diagnostic) {
@@ -173,5 +180,6 @@ impl Session {
     fn finish(self, notes: &mut Notes) {
         notes.diagnostics.extend(self.diagnostics.into_inner());
         notes.secrets.extend(self.secrets.into_inner());
+        notes.bad.extend(self.bad.into_inner());
     }
 }

@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use crate::config::testing::{decode, decode_block};
 use crate::config::{
-    Block, ByteSize, GoDuration, Headers, NoSettings, Opaque, Problem, PromDuration, Settings, StringList, Tagged, Text,
+    Block, ByteSize, GoDuration, Headers, NoSettings, Opaque, Problem, PromDuration, Settings, StringList, Tagged,
+    Text, TextOr,
 };
 
 #[derive(Clone, Debug, Deserialize)]
@@ -210,7 +211,7 @@ fn a_block_is_off_when_absent_and_on_when_there() {
         "queue: {sizes: 4}",
         &[
             "1:9: error: 'settings::queue' has invalid keys: sizes",
-            "= did you mean \"size\"?",
+            "= did you mean `size`?",
             "= valid keys: size, storage, enabled",
         ],
     );
@@ -223,7 +224,7 @@ fn a_squashed_struct_reads_its_keys_from_the_same_map() {
         |c| (c.client.tls.insecure, c.client.compression),
         (true, "gzip".to_owned()),
     );
-    says("insecur: true", &["1:1: error: 'settings' has invalid keys: insecur", "= did you mean \"insecure\"?"]);
+    says("insecur: true", &["1:1: error: 'settings' has invalid keys: insecur", "= did you mean `insecure`?"]);
     says("insecure: 1", &["1:11: error: 'settings::insecure' takes true or false, not the number 1"]);
     says("~client: {}", &["1:1: error: 'settings' has invalid keys: ~client"]);
 }
@@ -239,11 +240,11 @@ fn a_tagged_map_says_what_it_is() {
     says(
         "operators: [{type: jsonparser}, {parse_from: x}, {type: json_parser, parsefrom: body}, {type: noop, x: 1}]",
         &[
-            "1:20: error: 'settings::operators[0]::type' is \"jsonparser\"; did you mean \"json_parser\"? \
+            "1:20: error: 'settings::operators[0]::type' is \"jsonparser\"; did you mean `json_parser`? \
          (valid values: \"noop\", \"json_parser\")",
             "1:33: error: 'settings::operators[1]' needs \"type\"",
             "1:70: error: 'settings::operators[2]' has invalid keys: parsefrom",
-            "= did you mean \"parse_from\"?",
+            "= did you mean `parse_from`?",
             "= valid keys: parse_from, type",
             "1:101: error: 'settings::operators[3]' has invalid keys: x",
             "= valid keys: type",
@@ -284,7 +285,7 @@ fn nothing_is_coerced_and_the_message_says_what_to_write() {
         ("rules: [{value: a}]", "1:9: error: 'settings::rules[0]' needs \"key\""),
         (
             "mode: details",
-            "1:7: error: 'settings::mode' is \"details\"; did you mean \"detailed\"? (valid values: \"basic\", \"detailed\", \"none\", \"off\")",
+            "1:7: error: 'settings::mode' is \"details\"; did you mean `detailed`? (valid values: \"basic\", \"detailed\", \"none\", \"off\")",
         ),
         (
             "timeout: 5d",
@@ -325,7 +326,7 @@ fn all_problems_are_told_at_once_in_the_order_of_the_file() {
         &[
             "1:7: error: 'settings::port' takes a whole number, not the text \"x\"",
             "2:1: error: 'settings' has invalid keys: endpiont",
-            "= did you mean \"endpoint\"?",
+            "= did you mean `endpoint`?",
             "3:8: error: 'settings::ratio': is 2, the most is 1",
             "4:1: error: 'settings' has invalid keys: old_timeout",
             "= use \"timeout\"",
@@ -333,7 +334,7 @@ fn all_problems_are_told_at_once_in_the_order_of_the_file() {
             "6:22: error: 'settings::rules[0]::value' takes text, not the number 3; write \"3\" in quotes",
             "7:5: error: 'settings::rules[1]' needs \"key\"",
             "7:6: error: 'settings::rules[1]' has invalid keys: kye",
-            "= did you mean \"key\"?",
+            "= did you mean `key`?",
             "= valid keys: key, value",
             "8:7: error: 'settings::mode' is \"loud\" (valid values: \"basic\", \"detailed\", \"none\", \"off\")",
             "9:14: error: 'settings::compression': cannot be none while \"on\" is true",
@@ -357,6 +358,28 @@ fn the_source_line_is_shown_with_a_caret_and_without_secrets() {
         assert!(errors.contains("[REDACTED]") && !errors.contains("271828"), "{errors}");
     }
     assert_eq!(format!("{:?}", Opaque("x".to_owned())), "[REDACTED]");
+}
+
+#[test]
+fn text_or_a_map_takes_scalars_as_they_are_written_and_maps_strictly() {
+    #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+    #[serde(default)]
+    struct From {
+        from_file: String,
+    }
+
+    #[derive(Clone, Debug, Deserialize)]
+    struct Block {
+        id: TextOr<From>,
+    }
+
+    let id = |yaml: &str| decode_block::<Block>(yaml).map(|b| b.id);
+    for (yaml, text) in [("id: x", "x"), ("id: 0123", "0123"), ("id: 12e5", "12e5"), ("id: true", "true")] {
+        assert_eq!(id(yaml), Ok(TextOr::Text(text.to_owned())));
+    }
+    assert_eq!(id("id: {from_file: /a}"), Ok(TextOr::Map(From { from_file: "/a".to_owned() })));
+    assert!(id("id: {from_fil: /a}").unwrap_err().contains("'settings::id' has invalid keys: from_fil"));
+    assert!(id("id: [a]").unwrap_err().contains("'settings::id' takes text"));
 }
 
 #[test]

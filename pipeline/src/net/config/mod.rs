@@ -8,12 +8,19 @@ use serde::Deserialize;
 
 use crate::config::{Opaque, Problem};
 
+mod grpc;
 mod headers;
-mod http;
+mod http_client;
+mod http_server;
 mod tls;
 
-pub use headers::Headers;
-pub use http::{Compression, CompressionParams, HttpClientConfig, HttpKeepalive};
+pub use grpc::{
+    GrpcClientConfig, GrpcServerConfig, KeepaliveClientConfig, KeepaliveEnforcementPolicy, KeepaliveServerConfig,
+    KeepaliveServerParameters,
+};
+pub use headers::{check_headers, header_map};
+pub use http_client::{Compression, CompressionParams, Cookies, HttpClientConfig, HttpKeepalive};
+pub use http_server::{CorsConfig, HttpServerConfig};
 pub use tls::{TlsClientConfig, TlsCommon, TlsServerConfig, TpmConfig};
 
 /// `auth:` of a server or client: names an extension that authenticates.
@@ -59,12 +66,33 @@ pub(crate) fn check_middlewares(middlewares: &[Middleware], path: &str) -> Vec<P
         .collect()
 }
 
-/// `path.key`, or `key` at the top.
+/// What is wrong with the address a server is to listen on; empty is the component's default.
+pub(crate) fn check_address(endpoint: &str, transport: &str, path: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if transport != "tcp" {
+        problems.push(Problem::at(
+            join(path, "transport"),
+            format!("{transport:?} is not supported, the transport is tcp"),
+        ));
+    }
+    let port = endpoint.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    if !endpoint.is_empty() && !matches!(port, Some(Ok(_))) {
+        let message = format!("{endpoint:?} needs a host and a port, such as localhost:4317 or 0.0.0.0:4317");
+        problems.push(Problem::at(join(path, "endpoint"), message));
+    }
+    problems
+}
+
+/// `path.key`, or the one that is not empty.
 pub(crate) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    let dot = if path.is_empty() || key.is_empty() { "" } else { "." };
+    format!("{path}{dot}{key}")
 }
 
 /// Whether a secret is given.
 pub(crate) fn given(secret: &Opaque) -> bool {
     !secret.0.is_empty()
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,27 +17,22 @@
 //! # Ok(()) }
 //! ```
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
-};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+use http::header::{CONNECTION, HOST, USER_AGENT};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Uri, Version};
 use hyper::body::Incoming;
 
 use super::connect::Connector;
+use super::message::{Request, Response, SendError};
 use super::pool::{Lease, Pool};
-use crate::component::{Context, Error, Refused};
+use super::redirect::redirect;
+use crate::component::{Context, Error};
 use crate::net::body::{Chunks, ReadError, header_value, read_capped, read_start};
-use crate::net::compress::{self, Coding};
 use crate::net::config::TlsClientConfig;
 use crate::net::origin::Origin;
-
-/// The most bytes of an answer that are read where the request says nothing else.
-pub const DEFAULT_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 const OWN_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("slipring/", env!("CARGO_PKG_VERSION")));
 
@@ -102,175 +97,6 @@ pub enum Protocol {
     Http2,
 }
 
-/// A request.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The method.
-    pub method: Method,
-    /// An absolute URL, see [`parse_url`](crate::net::origin::parse_url).
-    pub url: Uri,
-    /// Its headers; `host`, `content-length` and `user-agent` come by themselves.
-    pub headers: HeaderMap,
-    /// What is sent.
-    pub body: Chunks,
-    /// From the start of connecting to the last byte of the answer; `None` waits for ever.
-    pub timeout: Option<Duration>,
-    /// The most bytes of the answer's body, as they come (before any decompression).
-    pub most_answer_bytes: usize,
-    /// Cut a longer answer there instead of failing with [`SendError::TooLarge`].
-    pub cut_answer: bool,
-    /// How many redirects to follow; 0, the default, answers with the redirect itself.
-    pub redirects: usize,
-}
-
-impl Request {
-    /// A `GET`.
-    pub fn get(url: Uri) -> Request {
-        Request::new(Method::GET, url, Chunks::empty())
-    }
-
-    /// A `POST`.
-    pub fn post(url: Uri, body: impl Into<Chunks>) -> Request {
-        Request::new(Method::POST, url, body.into())
-    }
-
-    /// A request without headers, time limit or redirects.
-    pub fn new(method: Method, url: Uri, body: Chunks) -> Request {
-        Request {
-            method,
-            url,
-            headers: HeaderMap::new(),
-            body,
-            timeout: None,
-            most_answer_bytes: DEFAULT_ANSWER_BYTES,
-            cut_answer: false,
-            redirects: 0,
-        }
-    }
-}
-
-/// An answer, read to its end.
-#[derive(Debug)]
-pub struct Response {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its headers.
-    pub headers: HeaderMap,
-    /// Its body as it came.
-    pub body: Bytes,
-    /// What came after the body (HTTP/2).
-    pub trailers: Option<HeaderMap>,
-}
-
-impl Response {
-    /// The body without its `Content-Encoding`, at most `most` bytes.
-    ///
-    /// # Errors
-    /// An encoding that we do not have, a body that is not in it, or one that is larger.
-    pub fn decoded(&self, most: usize) -> Result<Bytes, compress::Error> {
-        match self.headers.get(CONTENT_ENCODING) {
-            None => compress::within(self.body.clone(), most),
-            Some(name) => match Coding::from_name(name.to_str().unwrap_or("?"))? {
-                None => compress::within(self.body.clone(), most),
-                Some(coding) => compress::decompress(coding, &self.body, most).map(Bytes::from),
-            },
-        }
-    }
-
-    /// The body as text for a log line: at most 500 bytes, line breaks as spaces.
-    pub fn excerpt(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(500)]);
-        text.trim().replace(['\r', '\n'], " ")
-    }
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum SendError {
-    /// The request cannot be sent as it is.
-    #[error("{0}")]
-    Request(String),
-    /// No connection.
-    #[error("cannot connect to {address}: {source}")]
-    Connect {
-        /// Where to.
-        address: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// The TLS handshake failed.
-    #[error("cannot secure the connection to {address}: {reason}")]
-    Tls {
-        /// With whom.
-        address: String,
-        /// Why.
-        reason: String,
-    },
-    /// The time was over.
-    #[error("no answer from {address} within {after:?}")]
-    Timeout {
-        /// From whom.
-        address: String,
-        /// The time limit.
-        after: Duration,
-    },
-    /// The connection broke before the answer was there, or the far side does not speak HTTP.
-    #[error("{address} broke off: {}", cause(.source))]
-    Reset {
-        /// Who.
-        address: String,
-        /// How.
-        source: hyper::Error,
-    },
-    /// The answer is longer than the request allows.
-    #[error("the answer of {address} is larger than {most} bytes")]
-    TooLarge {
-        /// Whose.
-        address: String,
-        /// The most that was allowed.
-        most: usize,
-    },
-    /// Redirected too often, or to nowhere.
-    #[error("redirected to {to:?}, which cannot be followed: {reason}")]
-    Redirect {
-        /// The last target.
-        to: String,
-        /// Why not.
-        reason: String,
-    },
-}
-
-impl SendError {
-    /// A short stable word for metrics and reasons.
-    pub fn code(&self) -> &'static str {
-        match self {
-            SendError::Request(_) => "bad_request",
-            SendError::Connect { .. } => "connect",
-            SendError::Tls { .. } => "tls",
-            SendError::Timeout { .. } => "timeout",
-            SendError::Reset { .. } => "reset",
-            SendError::TooLarge { .. } => "answer_too_large",
-            SendError::Redirect { .. } => "redirect",
-        }
-    }
-
-    /// The answer of an exporter: everything that time can heal is a retry.
-    pub fn refused(&self) -> Refused {
-        match self {
-            SendError::Request(_) | SendError::Redirect { .. } => Refused::reject(self.code(), self.to_string()),
-            _ => Refused::retry(self.code(), self.to_string()),
-        }
-    }
-}
-
-/// hyper's error with the one below it, which says more.
-fn cause(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
-}
-
 /// Sends requests. Clone shares the connections.
 #[derive(Clone)]
 pub struct Client {
@@ -306,11 +132,14 @@ impl Client {
     }
 
     async fn follow(&self, mut request: Request) -> Result<Response, SendError> {
+        let mut left = request.redirects;
         loop {
             let response = self.exchange(&request).await?;
-            if request.redirects == 0 || !response.status.is_redirection() || !redirect(&mut request, &response)? {
+            if request.redirects == 0 || !response.status.is_redirection() || !redirect(&mut request, &response, left)?
+            {
                 return Ok(response);
             }
+            left -= 1;
         }
     }
 
@@ -346,9 +175,9 @@ impl Client {
         }
         headers.entry(USER_AGENT).or_insert(OWN_USER_AGENT);
         if http2 {
-            headers.remove(HOST);
+            let host = headers.remove(HOST).and_then(|host| host.to_str().ok()?.parse().ok());
             *message.version_mut() = Version::HTTP_2;
-            *message.uri_mut() = request.url.clone();
+            *message.uri_mut() = with_authority(&request.url, host);
         } else {
             if let Some(host) = request.url.authority().and_then(|a| header_value(a.as_str())) {
                 headers.entry(HOST).or_insert(host);
@@ -361,6 +190,15 @@ impl Client {
         }
         message
     }
+}
+
+/// HTTP/2 has the host in `:authority`.
+fn with_authority(url: &Uri, authority: Option<Authority>) -> Uri {
+    let mut parts = url.clone().into_parts();
+    if authority.is_some() {
+        parts.authority = authority;
+    }
+    Uri::from_parts(parts).unwrap_or_else(|_| url.clone())
 }
 
 async fn read(
@@ -386,53 +224,4 @@ async fn read(
         lease.finish();
     }
     Ok(Response { status: head.status, headers: head.headers, body: whole.bytes, trailers: whole.trailers })
-}
-
-/// Turns the request into the one that a redirect asks for; `false` where the answer is not a redirect to follow.
-fn redirect(request: &mut Request, response: &Response) -> Result<bool, SendError> {
-    let Some(to) = response.headers.get(LOCATION) else { return Ok(false) };
-    let keeps_method = match response.status.as_u16() {
-        301..=303 => false,
-        307 | 308 => true,
-        _ => return Ok(false),
-    };
-    let to = String::from_utf8_lossy(to.as_bytes()).into_owned();
-    let url = resolve(&request.url, &to).map_err(|reason| SendError::Redirect { to: to.clone(), reason })?;
-    let (from, origin) = (Origin::of(&request.url), Origin::of(&url));
-    origin.as_ref().map_err(|reason| SendError::Redirect { to: to.clone(), reason: reason.clone() })?;
-    if from != origin {
-        for secret in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, HOST] {
-            request.headers.remove(secret);
-        }
-    }
-    if !keeps_method && request.method != Method::HEAD {
-        request.method = Method::GET;
-        request.body = Chunks::empty();
-    }
-    request.url = url;
-    request.redirects -= 1;
-    if request.redirects == 0 {
-        return Err(SendError::Redirect { to, reason: "redirected too often".to_owned() });
-    }
-    Ok(true)
-}
-
-/// A `Location` against the URL it came from: absolute, `//host/path`, `/path`, or relative to the last slash.
-fn resolve(base: &Uri, to: &str) -> Result<Uri, String> {
-    let to = to.split('#').next().unwrap_or_default();
-    let scheme = base.scheme_str().unwrap_or("http");
-    let authority = base.authority().map_or("", http::uri::Authority::as_str);
-    let absolute = if to.contains("://") {
-        to.to_owned()
-    } else if to.starts_with("//") {
-        format!("{scheme}:{to}")
-    } else if to.starts_with('/') {
-        format!("{scheme}://{authority}{to}")
-    } else if to.starts_with('?') {
-        format!("{scheme}://{authority}{}{to}", base.path())
-    } else {
-        let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-        format!("{scheme}://{authority}{folder}/{to}")
-    };
-    absolute.parse().map_err(|e| format!("{e}"))
 }

@@ -9,7 +9,8 @@ use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
 
-use super::client::{ClientOptions, Protocol, SendError};
+use super::client::{ClientOptions, Protocol};
+use super::message::SendError;
 use super::runtime::{Spawner, timer};
 use crate::component::Error;
 use crate::doors::{BoxStream, Doors};

@@ -2,8 +2,19 @@
 
 mod client;
 mod connect;
+mod guard;
+mod message;
 mod pool;
+mod redirect;
 mod runtime;
+mod server;
 
-pub use client::{Client, ClientOptions, DEFAULT_ANSWER_BYTES, Protocol, Request, Response, SendError};
+pub use hyper::body::Incoming;
+
+pub use client::{Client, ClientOptions, Protocol};
+pub use message::{DEFAULT_ANSWER_BYTES, Request, Response, SendError};
 pub use runtime::{Spawner, timer};
+pub use server::{Handler, ServerOptions, serve};
+
+#[cfg(test)]
+mod tests;

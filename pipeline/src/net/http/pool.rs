@@ -10,8 +10,9 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::client::{ClientOptions, Protocol, SendError};
+use super::client::{ClientOptions, Protocol};
 use super::connect::{Connection, Connector};
+use super::message::SendError;
 use crate::net::body::Chunks;
 use crate::net::origin::Origin;
 

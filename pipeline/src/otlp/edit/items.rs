@@ -3,8 +3,10 @@
 use bytes::Bytes;
 
 use super::super::count;
+use super::super::fields::scope_group;
 use super::super::place::{Fate, Place, each_item};
 use super::super::splice::Splice;
+use super::super::view::Repeated;
 use super::super::wire::WireError;
 use super::super::write::Writer;
 use crate::batch::{Edited, Signal};
@@ -16,11 +18,13 @@ pub enum Change {
     Keep,
     /// It is taken away.
     Drop,
-    /// What was written takes its place.
+    /// What was written, the inside of the message, takes its place.
     Replace,
+    /// What was written takes its place: any number of whole items, each as a field `scope_group::ITEMS`.
+    Split,
 }
 
-/// Shows every span, metric or log record to `change`, which may write a new one: the inside of the message, for which
+/// Shows every span, metric or log record to `change`, which may write what takes its place, for which
 /// [`Writer::fields_except`] carries over what stays. Answers `None` when everything stays. Scopes and resources that
 /// hold nothing afterwards go too.
 ///
@@ -50,6 +54,16 @@ pub fn items<'a>(
                 let inside = splice.enter(field, item);
                 splice.insert(item, out.as_slice());
                 splice.leave(&inside);
+                Ok(Fate::Stays)
+            }
+            Change::Split => {
+                let (before, mut after) = (count(item)?, 0);
+                for new in Repeated::<&[u8]>::new(out.as_slice(), scope_group::ITEMS) {
+                    after += count(new?)?;
+                }
+                edited.items_removed += before.saturating_sub(after);
+                edited.items_added += after.saturating_sub(before);
+                splice.insert(field.raw, out.as_slice());
                 Ok(Fate::Stays)
             }
         }

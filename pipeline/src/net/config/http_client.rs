@@ -1,11 +1,11 @@
-//! HTTP clients and servers (`otelcol` confighttp).
+//! An HTTP client (`otelcol` confighttp).
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{AuthConfig, Headers, Middleware, TlsClientConfig, check_middlewares, join};
-use crate::config::{GoDuration, Problem};
+use super::{AuthConfig, Middleware, TlsClientConfig, check_headers, check_middlewares, header_map, join};
+use crate::config::{Block, GoDuration, Headers, Problem};
 use crate::net::compress::{Coding, Level};
 use crate::net::http::ClientOptions;
 use crate::net::origin::parse_url;
@@ -67,8 +67,6 @@ pub struct CompressionParams {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct HttpKeepalive {
-    /// The block itself can be switched off, which closes each connection after its answer.
-    pub enabled: Option<bool>,
     /// Most connections kept open without a request, over all hosts; 0 is no limit.
     pub max_idle_conns: Option<usize>,
     /// The same for each host; 0 is no limit.
@@ -109,8 +107,8 @@ pub struct HttpClientConfig {
     pub idle_conn_timeout: Option<GoDuration>,
     /// Close each connection after its answer.
     pub disable_keep_alives: bool,
-    /// The same knobs in a block.
-    pub keepalive: HttpKeepalive,
+    /// The same knobs in a block; `enabled: false` in it closes each connection after its answer.
+    pub keepalive: Block<HttpKeepalive>,
     /// Ping an HTTP/2 connection on which nothing came for so long; 0 is never.
     pub http2_read_idle_timeout: GoDuration,
     /// Give the connection up if the ping is not answered within this; 0 is 15 s.
@@ -148,7 +146,7 @@ impl Default for HttpClientConfig {
             max_idle_conns_per_host: None,
             idle_conn_timeout: None,
             disable_keep_alives: false,
-            keepalive: HttpKeepalive::default(),
+            keepalive: Block::on(HttpKeepalive::default()),
             http2_read_idle_timeout: GoDuration::default(),
             http2_ping_timeout: GoDuration::default(),
             force_attempt_http2: true,
@@ -175,7 +173,7 @@ impl HttpClientConfig {
             problems.push(Problem::at(join(path, "cookies.enabled"), "cookies are not supported, remove cookies"));
         }
         problems.extend(self.tls.check(&join(path, "tls")));
-        problems.extend(self.headers.check(&join(path, "headers")));
+        problems.extend(check_headers(&self.headers, &join(path, "headers")));
         problems.extend(self.auth.check(&join(path, "auth")));
         problems.extend(check_middlewares(&self.middlewares, &join(path, "middlewares")));
         if self.compression == Some(Compression::Lz4) {
@@ -199,17 +197,18 @@ impl HttpClientConfig {
             Some(most) => most,
             None => default,
         };
-        let idle = self.keepalive.idle_conn_timeout.or(self.idle_conn_timeout).map(GoDuration::get);
+        let keepalive = self.keepalive.as_ref().cloned().unwrap_or_default();
+        let idle = keepalive.idle_conn_timeout.or(self.idle_conn_timeout).map(GoDuration::get);
         let read_idle = self.http2_read_idle_timeout.get();
         let ping = self.http2_ping_timeout.get();
         ClientOptions {
             tls: self.tls.clone(),
-            headers: self.headers.to_map(),
-            keep_alive: !self.disable_keep_alives && self.keepalive.enabled != Some(false),
+            headers: header_map(&self.headers),
+            keep_alive: !self.disable_keep_alives && self.keepalive.is_on(),
             most_requests_per_host: if self.max_conns_per_host == 0 { usize::MAX } else { self.max_conns_per_host },
-            most_idle: limit(self.keepalive.max_idle_conns, self.max_idle_conns, defaults.most_idle),
+            most_idle: limit(keepalive.max_idle_conns, self.max_idle_conns, defaults.most_idle),
             most_idle_per_host: limit(
-                self.keepalive.max_idle_conns_per_host,
+                keepalive.max_idle_conns_per_host,
                 self.max_idle_conns_per_host,
                 defaults.most_idle_per_host,
             ),

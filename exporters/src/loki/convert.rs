@@ -1,0 +1,284 @@
+//! From OTLP log records to Loki's streams and entries.
+
+use std::collections::HashMap;
+
+use pipeline::Batch;
+use pipeline::otlp::WireError;
+use pipeline::otlp::view::{AnyValue, KeyValue, LogRecord, ResourceGroup, ScopeGroup, resources};
+
+use super::adjusted::Adjusted;
+use super::config::{Config, Format, LongLines, StructuredMetadata};
+use super::hints::Hints;
+use super::labels::{Added, Labels};
+use super::line::{Around, pieces};
+use super::metadata::Metadata;
+use super::streams::{StreamId, Streams};
+use crate::plain;
+
+/// Streams that are remembered for a resource; more are looked up by their labels.
+const MOST_REMEMBERED: usize = 256;
+
+/// Converts a batch of logs. Records without any time get `now`, nanoseconds since 1970.
+///
+/// # Errors
+/// When it is malformed.
+pub fn convert(config: &Config, adjusted: &Adjusted, batch: &Batch, now: u64) -> Result<Streams, WireError> {
+    let mut converter = Converter {
+        config,
+        adjusted,
+        now,
+        resource: Vec::new(),
+        resource_hints: Hints::default(),
+        scope: ("", ""),
+        attributes: Vec::new(),
+        key: String::new(),
+        line: String::new(),
+        metadata: Metadata::default(),
+        remembered: HashMap::new(),
+        out: Streams::default(),
+    };
+    for part in batch.parts() {
+        for group in resources(part) {
+            converter.group(group?)?;
+        }
+    }
+    let mut out = converter.out;
+    out.order(config.unique_timestamps);
+    Ok(out)
+}
+
+struct Converter<'a> {
+    config: &'a Config,
+    adjusted: &'a Adjusted,
+    now: u64,
+    /// Attributes of the resource, without hints.
+    resource: Vec<KeyValue<'a>>,
+    resource_hints: Hints,
+    /// Name and version.
+    scope: (&'a str, &'a str),
+    /// Attributes of the record, without hints.
+    attributes: Vec<KeyValue<'a>>,
+    /// What decides the stream of a record, beside its resource.
+    key: String,
+    line: String,
+    metadata: Metadata,
+    /// Streams of the resource by key.
+    remembered: HashMap<String, Place>,
+    out: Streams,
+}
+
+/// The stream of a record, and the labels for which there was no room in it.
+#[derive(Clone, Debug)]
+struct Place {
+    stream: StreamId,
+    moved: Vec<(String, String)>,
+}
+
+impl<'a> Converter<'a> {
+    fn group(&mut self, group: ResourceGroup<'a>) -> Result<(), WireError> {
+        self.remembered.clear();
+        self.resource.clear();
+        self.resource_hints = Hints::default();
+        for attribute in group.attributes() {
+            let attribute = attribute?;
+            if !self.resource_hints.take(&attribute)? {
+                self.resource.push(attribute);
+            }
+        }
+        for scope in group.scopes() {
+            self.scope_records(scope?)?;
+        }
+        Ok(())
+    }
+
+    fn scope_records(&mut self, scope: ScopeGroup<'a>) -> Result<(), WireError> {
+        self.scope = scope.name_and_version()?;
+        for record in scope.items::<LogRecord<'_>>() {
+            self.record(&record?)?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: &LogRecord<'a>) -> Result<(), WireError> {
+        self.attributes.clear();
+        let mut hints = Hints::default();
+        for attribute in record.attributes() {
+            let attribute = attribute?;
+            if !hints.take(&attribute)? {
+                self.attributes.push(attribute);
+            }
+        }
+        let hints = hints.over(&self.resource_hints);
+        let place = self.place(record, &hints)?;
+        let config = self.config;
+        let has_level = config.default_labels_enabled.level;
+        let is_level = |a: &KeyValue<'_>| has_level && a.key == "level" && a.value.as_text().is_some();
+        self.attributes.retain(|a| !is_attribute_label(config, &hints, a.key) && !is_level(a));
+        let is_other = |a: &&KeyValue<'_>| !is_resource_label(config, &hints, a.key) && a.key != "service.name";
+        let resource: Vec<_> = self.resource.iter().filter(is_other).copied().collect();
+        let around = Around { record, attributes: &self.attributes, resource: &resource, scope: self.scope };
+        let format = hints.format.unwrap_or(config.format);
+        self.line.clear();
+        around.write(&mut self.line, format)?;
+        self.metadata.clear();
+        if config.structured_metadata != StructuredMetadata::None {
+            self.metadata.add_ids(record)?;
+        }
+        if config.structured_metadata == StructuredMetadata::All {
+            self.metadata.add_record(record);
+            place.moved.iter().for_each(|(name, value)| self.metadata.add(name, value));
+            if format == Format::Raw {
+                self.metadata.add_around(&around)?;
+            }
+        }
+        self.adjusted.metadata_dropped(self.metadata.left_out());
+        self.entries(record, place.stream);
+        Ok(())
+    }
+
+    /// Adds the record, as several entries where its line is too long.
+    fn entries(&mut self, record: &LogRecord<'_>, stream: StreamId) {
+        let mut time = record.time_or_observed();
+        if time == 0 {
+            self.adjusted.time_missing();
+            time = self.now;
+        }
+        let most = match self.config.long_lines {
+            LongLines::Split => usize::MAX,
+            LongLines::Cut => 1,
+        };
+        if self.line.len() > self.config.max_line_bytes {
+            self.adjusted.line_too_long(self.config.long_lines);
+        }
+        for (i, piece) in (0u64..).zip(pieces(&self.line, self.config.max_line_bytes).take(most)) {
+            let metadata = &self.metadata;
+            self.out.push(stream, time.saturating_add(i), usize::from(i == 0), &self.line[piece], |out| {
+                metadata.write(out);
+            });
+        }
+    }
+
+    /// The stream of a record.
+    fn place(&mut self, record: &LogRecord<'a>, hints: &Hints) -> Result<Place, WireError> {
+        self.write_key(record, hints)?;
+        if let Some(place) = self.remembered.get(&self.key) {
+            return Ok(place.clone());
+        }
+        let place = self.new_place(record, hints)?;
+        if self.remembered.len() < MOST_REMEMBERED {
+            self.remembered.insert(self.key.clone(), place.clone());
+        }
+        Ok(place)
+    }
+
+    /// Everything of the record that its labels and tenant depend on.
+    fn write_key(&mut self, record: &LogRecord<'a>, hints: &Hints) -> Result<(), WireError> {
+        self.key.clear();
+        if self.config.default_labels_enabled.level {
+            self.key.push_str(self.level(record).unwrap_or_default());
+        }
+        for text in [&hints.attribute_labels, &hints.resource_labels, &hints.tenant] {
+            self.key.push('\0');
+            self.key.push_str(text);
+        }
+        for attribute in &self.attributes {
+            let key = attribute.key;
+            if is_attribute_label(self.config, hints, key) || key == hints.tenant {
+                self.key.push('\0');
+                self.key.push_str(key);
+                self.key.push('\0');
+                plain::write_text(&mut self.key, attribute.value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the labels together, the most important first.
+    fn new_place(&mut self, record: &LogRecord<'a>, hints: &Hints) -> Result<Place, WireError> {
+        let config = self.config;
+        let mut labels = Labels::default();
+        let mut moved = Vec::new();
+        let mut add = |name: &str, value: &str| {
+            if labels.add(name, value, config.max_labels) == Added::No {
+                moved.push((name.to_owned(), value.to_owned()));
+            }
+        };
+        for attribute in &self.attributes {
+            if is_attribute_label(config, hints, attribute.key) {
+                add(attribute.key, &text(attribute.value)?);
+            }
+        }
+        for attribute in &self.resource {
+            if is_resource_label(config, hints, attribute.key) {
+                add(attribute.key, &text(attribute.value)?);
+            }
+        }
+        let service = |key: &str| self.resource.iter().rfind(|a| a.key == key).map(|a| text(a.value)).transpose();
+        let name = service("service.name")?.unwrap_or_default();
+        add("service_name", &name);
+        for (name, value) in &config.labels {
+            add(name, value);
+        }
+        let defaults = config.default_labels_enabled;
+        if defaults.level {
+            add("level", self.level(record).unwrap_or_default());
+        }
+        if defaults.job {
+            match service("service.namespace")?.filter(|namespace| !namespace.is_empty()) {
+                Some(namespace) if !name.is_empty() => add("job", &format!("{namespace}/{name}")),
+                _ => add("job", &name),
+            }
+        }
+        if defaults.instance {
+            add("instance", &service("service.instance.id")?.unwrap_or_default());
+        }
+        if defaults.exporter {
+            add("exporter", "OTLP");
+        }
+        self.adjusted.labels_moved(moved.len());
+        let tenant = self.tenant(&hints.tenant)?;
+        Ok(Place { stream: self.out.stream(&tenant, labels.into_text()), moved })
+    }
+
+    /// The value of the attribute that names the tenant, the record's before the resource's.
+    fn tenant(&self, attribute: &str) -> Result<String, WireError> {
+        let named = |attributes: &[KeyValue<'_>]| {
+            attributes.iter().rfind(|a| a.key == attribute && !attribute.is_empty()).map(|a| text(a.value))
+        };
+        named(&self.attributes).or_else(|| named(&self.resource)).transpose().map(Option::unwrap_or_default)
+    }
+
+    /// The value of the label `level`, where it is wanted and known.
+    fn level(&self, record: &LogRecord<'a>) -> Option<&'a str> {
+        if !self.config.default_labels_enabled.level {
+            return None;
+        }
+        let own = self.attributes.iter().rfind(|a| a.key == "level").and_then(|a| a.value.as_text());
+        let named = || Some(record.severity_text).filter(|text| !text.is_empty());
+        own.or_else(|| severity(record.severity_number)).or_else(named)
+    }
+}
+
+fn is_attribute_label(config: &Config, hints: &Hints, key: &str) -> bool {
+    config.attribute_labels.iter().any(|label| label == key) || hints.is_attribute_label(key)
+}
+
+fn is_resource_label(config: &Config, hints: &Hints, key: &str) -> bool {
+    config.resource_labels.iter().any(|label| label == key) || hints.is_resource_label(key)
+}
+
+fn text(value: AnyValue<'_>) -> Result<String, WireError> {
+    let mut out = String::new();
+    plain::write_text(&mut out, value)?;
+    Ok(out)
+}
+
+/// The name of a severity, as the collector's former exporter wrote it.
+fn severity(number: u32) -> Option<&'static str> {
+    const NAMES: [&str; 24] = [
+        "TRACE", "TRACE2", "TRACE3", "TRACE4", "DEBUG", "DEBUG2", "DEBUG3", "DEBUG4", "INFO", "INFO2", "INFO3",
+        "INFO4", "WARN", "WARN2", "WARN3", "WARN4", "ERROR", "ERROR2", "ERROR3", "ERROR4", "FATAL", "FATAL2", "FATAL3",
+        "FATAL4",
+    ];
+    NAMES.get((number as usize).checked_sub(1)?).copied()
+}

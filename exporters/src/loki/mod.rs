@@ -1,0 +1,133 @@
+//! Loki's push endpoint: log records as lines of streams, straight from OTLP bytes to a snappy block of protobuf.
+//! It never retries what Loki has refused for good.
+
+mod adjusted;
+mod answer;
+mod config;
+mod convert;
+mod hints;
+mod labels;
+mod line;
+mod metadata;
+mod streams;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, StatusCode};
+use pipeline::delivery::{self, BatchSettings, QueueSettings, RetrySettings, Sizer};
+use pipeline::doors::Clock;
+use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Refused, Signal};
+
+use adjusted::Adjusted;
+pub use config::Config;
+use convert::convert;
+use streams::{Push, Streams};
+
+use crate::dropped::Dropped;
+use crate::http_push::Pusher;
+use crate::requests::{Answer, Cut, Progress, Requests};
+
+/// `loki`.
+pub struct Factory;
+
+impl ExporterFactory for Factory {
+    const TYPES: &'static [&'static str] = &["loki"];
+    const SIGNALS: &'static [Signal] = &[Signal::Logs];
+    const ABOUT: &'static str = "Pushes logs to Loki.";
+    type Config = Config;
+
+    fn build(config: Config, context: Context) -> Result<Box<dyn Exporter>, Error> {
+        Ok(Box::new(Loki {
+            pusher: Pusher::new(&config.client, &context)?,
+            adjusted: Adjusted::new(&context),
+            clock: context.doors.clock,
+            config,
+            progress: Progress::default(),
+        }))
+    }
+
+    /// Batches of 1 MiB or 1 s, as Promtail sends them.
+    fn delivery() -> delivery::Settings {
+        let batch = BatchSettings {
+            flush_timeout: Duration::from_secs(1),
+            min_size: 1 << 20,
+            max_size: 1 << 20,
+            sizer: Some(Sizer::Bytes),
+            ..BatchSettings::default()
+        };
+        delivery::Settings {
+            timeout: Duration::from_secs(10),
+            retry: RetrySettings { initial_interval: Duration::from_millis(500), ..RetrySettings::default() },
+            queue: QueueSettings { batch: Some(batch), ..QueueSettings::default() },
+        }
+    }
+}
+
+/// The exporter.
+struct Loki {
+    pusher: Pusher,
+    adjusted: Adjusted,
+    clock: Clock,
+    config: Config,
+    progress: Progress,
+}
+
+impl Exporter for Loki {
+    fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Exported> {
+        Box::pin(async move {
+            let streams = convert(&self.config, &self.adjusted, batch, self.clock.now_unix_nanos())
+                .map_err(|error| Refused::reject("malformed", format!("the batch is not well-formed: {error}")))?;
+            let pushes = Pushes { exporter: self, streams: &streams };
+            self.progress.export(batch, &pushes, Dropped::default()).await
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.pusher.close();
+        Box::pin(async {})
+    }
+}
+
+/// The streams of one batch on their way.
+struct Pushes<'a> {
+    exporter: &'a Loki,
+    streams: &'a Streams,
+}
+
+impl Requests for Pushes<'_> {
+    type Request = Push;
+
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    fn cut(&self, _: usize, from: usize, most: usize) -> Option<Cut<Push>> {
+        self.streams.cut(from, most, self.exporter.config.max_batch_size_bytes)
+    }
+
+    async fn send(&self, push: Push) -> Answer {
+        let mut headers = HeaderMap::new();
+        if !push.tenant.is_empty()
+            && let Ok(tenant) = HeaderValue::from_str(&push.tenant)
+        {
+            headers.insert("x-scope-orgid", tenant);
+        }
+        let pusher = &self.exporter.pusher;
+        let response = match pusher.push(&push.body, headers).await {
+            Ok(response) => response,
+            Err(answer) => return answer,
+        };
+        if response.status != StatusCode::BAD_REQUEST {
+            return pusher.answer(&response);
+        }
+        let reason = pusher.reason(&response);
+        let streams: Vec<_> = push.streams.iter().map(|(labels, items)| (labels.as_str(), *items)).collect();
+        match answer::dropped(&reason, &String::from_utf8_lossy(&response.body), &streams) {
+            Some(dropped) => Answer::Taken(dropped),
+            None => Answer::Reject(reason),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The exporter against OTLP built by `opentelemetry-proto` and decoders of `prost`.
+
+mod convert;
+mod logproto;
+mod otlp;
+mod send;

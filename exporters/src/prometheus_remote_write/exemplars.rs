@@ -1,0 +1,108 @@
+//! Exemplars of a point, and how they stand in a time series (`prompb.Exemplar`).
+
+use std::fmt::Write;
+
+use pipeline::otlp::WireError;
+use pipeline::otlp::view::{Exemplar, Repeated};
+use pipeline::otlp::write::Writer;
+
+use super::labels::write_label;
+use super::names::Namer;
+use crate::plain;
+
+const EXEMPLARS: u32 = 3;
+const VALUE: u32 = 2;
+const TIMESTAMP: u32 = 3;
+
+/// OpenMetrics allows so many characters in all names and values of an exemplar's labels.
+const MOST_CHARACTERS: usize = 128;
+
+/// The exemplars of one point.
+#[derive(Default)]
+pub struct Exemplars<'a> {
+    list: Vec<Exemplar<'a>>,
+}
+
+impl<'a> Exemplars<'a> {
+    /// Forgets them.
+    pub fn clear(&mut self) {
+        self.list.clear();
+    }
+
+    /// Takes them in.
+    ///
+    /// # Errors
+    /// When one is malformed.
+    pub fn read(&mut self, exemplars: Repeated<'a, Exemplar<'a>>) -> Result<(), WireError> {
+        for exemplar in exemplars {
+            self.list.push(exemplar?);
+        }
+        Ok(())
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Exemplar<'a>> {
+        self.list.iter()
+    }
+
+    /// Those of the bucket above `below`, up to `bound`.
+    pub fn within(&self, below: f64, bound: f64) -> impl Iterator<Item = &Exemplar<'a>> {
+        self.list.iter().filter(move |e| {
+            let value = e.value.as_f64();
+            value > below && value <= bound
+        })
+    }
+}
+
+/// Writes an exemplar into a `TimeSeries`; one without a time of its own has the sample's. Attributes that the
+/// aggregation dropped are left out where there would be too many characters.
+///
+/// # Errors
+/// When an id or an attribute is malformed.
+pub fn write_exemplar(
+    out: &mut Writer,
+    exemplar: &Exemplar<'_>,
+    sample_time: i64,
+    namer: Option<&Namer>,
+) -> Result<(), WireError> {
+    let mut labels: Vec<(String, String)> = Vec::new();
+    for attribute in exemplar.filtered_attributes() {
+        let attribute = attribute?;
+        let (mut name, mut value) = (String::new(), String::new());
+        match namer {
+            Some(namer) => namer.write_label(&mut name, attribute.key),
+            None => name.push_str(attribute.key),
+        }
+        plain::write_text(&mut value, attribute.value)?;
+        if !name.is_empty() && !value.is_empty() {
+            labels.push((name, value));
+        }
+    }
+    let trace_id = exemplar.trace_id()?.map(|id| ("trace_id".to_owned(), hex(&id)));
+    let span_id = exemplar.span_id()?.map(|id| ("span_id".to_owned(), hex(&id)));
+    let ids = || trace_id.iter().chain(&span_id);
+    let characters: usize = ids().chain(&labels).map(|(n, v)| n.chars().count() + v.chars().count()).sum();
+    if characters > MOST_CHARACTERS {
+        labels.clear();
+    }
+    labels.retain(|(name, _)| ids().all(|(id, _)| id != name));
+    labels.extend(ids().cloned());
+    labels.sort();
+    labels.dedup_by(|a, b| a.0 == b.0);
+    out.message(EXEMPLARS, |out| {
+        for (name, value) in &labels {
+            write_label(out, name, value);
+        }
+        out.double(VALUE, exemplar.value.as_f64());
+        let own = (exemplar.time / 1_000_000).cast_signed();
+        out.int64(TIMESTAMP, if own == 0 { sample_time } else { own });
+    });
+    Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        write!(out, "{byte:02x}").unwrap_or_default();
+        out
+    })
+}

@@ -1,0 +1,264 @@
+//! The labels of a series: gathered from config, resource, scope and point, made legal, sorted by their bytes, each name
+//! once, none empty; encoded once for all series of a point.
+
+use pipeline::otlp::WireError;
+use pipeline::otlp::view::{AnyValue, KeyValues};
+use pipeline::otlp::write::Writer;
+
+use super::names::Namer;
+use crate::plain;
+
+/// `prompb.Label`, and its place in `prompb.TimeSeries`.
+const LABELS: u32 = 1;
+const NAME: u32 = 1;
+const VALUE: u32 = 2;
+
+const METRIC_NAME: &str = "__name__";
+
+/// Who says that a label is there. Of labels with the same name that of the later origin is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// `external_labels`.
+    External,
+    /// A resource attribute that was asked for.
+    Resource,
+    /// `job` and `instance` of what Prometheus would have scraped: a scraped label comes before them (`honor_labels`).
+    Target,
+    /// An attribute of the point.
+    Point,
+    /// The instrumentation scope.
+    Scope,
+    /// `job` and `instance` from `service.*`.
+    Service,
+}
+
+/// Text in the batch or the config, or made here.
+#[derive(Clone, Copy, Debug)]
+enum Text<'a> {
+    Lent(&'a str),
+    Made { start: usize, end: usize },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Label<'a> {
+    name: Text<'a>,
+    value: Text<'a>,
+    /// The name before it was made legal; labels that collide are joined in its order.
+    key: &'a str,
+    origin: Origin,
+}
+
+/// Gathers the labels of one point after the other. What all points of a scope share is gathered once.
+#[derive(Default)]
+pub struct Labels<'a> {
+    made: String,
+    gathered: Vec<Label<'a>>,
+    sorted: Vec<Label<'a>>,
+    shared: (usize, usize),
+    joined: String,
+    encoded: Encoded,
+}
+
+impl<'a> Labels<'a> {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.made.clear();
+        self.gathered.clear();
+        self.shared = (0, 0);
+    }
+
+    /// Everything gathered so far is shared by the points to come.
+    pub fn share(&mut self) {
+        self.shared = (self.gathered.len(), self.made.len());
+    }
+
+    /// Keeps only what is shared.
+    pub fn next_point(&mut self) {
+        self.gathered.truncate(self.shared.0);
+        self.made.truncate(self.shared.1);
+    }
+
+    /// Adds a label whose name is legal.
+    pub fn add(&mut self, origin: Origin, name: &'a str, value: &'a str) {
+        self.gathered.push(Label { name: Text::Lent(name), value: Text::Lent(value), key: name, origin });
+    }
+
+    /// Adds a label whose name is legal and whose value is put together.
+    pub fn add_made(&mut self, origin: Origin, name: &'static str, write: impl FnOnce(&mut String)) {
+        let start = self.made.len();
+        write(&mut self.made);
+        let value = Text::Made { start, end: self.made.len() };
+        self.gathered.push(Label { name: Text::Lent(name), value, key: name, origin });
+    }
+
+    /// Adds an attribute; `namer` makes its name legal, without one the name stays as it is.
+    ///
+    /// # Errors
+    /// When the value is malformed.
+    pub fn add_attribute(
+        &mut self,
+        origin: Origin,
+        key: &'a str,
+        value: AnyValue<'a>,
+        namer: Option<&Namer>,
+    ) -> Result<(), WireError> {
+        let name = match namer {
+            Some(namer) if !namer.keeps_label(key) => self.make(|out| {
+                namer.write_label(out, key);
+                Ok(())
+            })?,
+            _ => Text::Lent(key),
+        };
+        self.push_attribute(origin, name, key, value)
+    }
+
+    /// Adds an attribute of the scope, as `otel_scope_…`.
+    ///
+    /// # Errors
+    /// When the value is malformed.
+    pub fn add_scope_attribute(&mut self, key: &'a str, value: AnyValue<'a>, namer: &Namer) -> Result<(), WireError> {
+        let name = self.make(|out| {
+            out.push_str("otel_scope_");
+            namer.write_label_rest(out, key);
+            Ok(())
+        })?;
+        self.push_attribute(Origin::Scope, name, key, value)
+    }
+
+    /// Adds the attributes of a point.
+    ///
+    /// # Errors
+    /// When one is malformed.
+    pub fn add_attributes(&mut self, attributes: KeyValues<'a>, namer: Option<&Namer>) -> Result<(), WireError> {
+        for attribute in attributes {
+            let attribute = attribute?;
+            self.add_attribute(Origin::Point, attribute.key, attribute.value, namer)?;
+        }
+        Ok(())
+    }
+
+    /// What [`Labels::encode`] made last.
+    pub fn encoded(&self) -> &Encoded {
+        &self.encoded
+    }
+
+    /// Sorts and encodes what was gathered, without `__name__` and without `extra` (`le`, `quantile`), for which room
+    /// is left.
+    pub fn encode(&mut self, extra: &str) {
+        let Labels { made, gathered, sorted, encoded, joined, .. } = self;
+        let text = |t: Text<'a>| match t {
+            Text::Lent(text) => text,
+            Text::Made { start, end } => &made[start..end],
+        };
+        sorted.clear();
+        sorted.extend_from_slice(gathered);
+        sorted.sort_by(|a, b| text(a.name).cmp(text(b.name)).then(a.origin.cmp(&b.origin)).then(a.key.cmp(b.key)));
+        encoded.clear();
+        for group in sorted.chunk_by(|a, b| text(a.name) == text(b.name)) {
+            let Some(last) = group.last() else { continue };
+            let name = text(last.name);
+            if name.is_empty() || name == METRIC_NAME || name == extra {
+                continue;
+            }
+            let taken = &group[group.partition_point(|l| l.origin < last.origin)..];
+            let value = match taken {
+                [only] => text(only.value),
+                several => {
+                    joined.clear();
+                    join(several.iter().map(|l| (l.key, text(l.value))), joined);
+                    joined.as_str()
+                }
+            };
+            encoded.add(name, value, extra);
+        }
+    }
+
+    fn make(&mut self, write: impl FnOnce(&mut String) -> Result<(), WireError>) -> Result<Text<'a>, WireError> {
+        let start = self.made.len();
+        write(&mut self.made)?;
+        Ok(Text::Made { start, end: self.made.len() })
+    }
+
+    fn push_attribute(
+        &mut self,
+        origin: Origin,
+        name: Text<'a>,
+        key: &'a str,
+        value: AnyValue<'a>,
+    ) -> Result<(), WireError> {
+        let value = match value {
+            AnyValue::Text(text) => Text::Lent(text),
+            other => self.make(|out| plain::write_text(out, other))?,
+        };
+        self.gathered.push(Label { name, value, key, origin });
+        Ok(())
+    }
+}
+
+/// Joins the values of labels that came to have the same name; of values with the same key the last counts.
+fn join<'v>(values: impl Iterator<Item = (&'v str, &'v str)>, out: &mut String) {
+    let mut values = values.peekable();
+    let mut first = true;
+    while let Some((key, value)) = values.next() {
+        if values.peek().is_some_and(|(next, _)| *next == key) {
+            continue;
+        }
+        if !first {
+            out.push(';');
+        }
+        out.push_str(value);
+        first = false;
+    }
+}
+
+/// Encoded labels with room for `__name__` and one more.
+#[derive(Clone, Debug, Default)]
+pub struct Encoded {
+    bytes: Writer,
+    name_at: usize,
+    extra_at: usize,
+}
+
+impl Encoded {
+    /// Writes the labels of a series into a `TimeSeries`.
+    pub fn write(&self, out: &mut Writer, name: &str, extra: Option<(&str, &str)>) {
+        let bytes = self.bytes.as_slice();
+        out.raw(&bytes[..self.name_at]);
+        write_label(out, METRIC_NAME, name);
+        match extra {
+            None => out.raw(&bytes[self.name_at..]),
+            Some((extra, value)) => {
+                out.raw(&bytes[self.name_at..self.extra_at]);
+                write_label(out, extra, value);
+                out.raw(&bytes[self.extra_at..]);
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        (self.name_at, self.extra_at) = (0, 0);
+    }
+
+    /// Adds the next label in order, unless its value is empty.
+    fn add(&mut self, name: &str, value: &str, extra: &str) {
+        if value.is_empty() {
+            return;
+        }
+        write_label(&mut self.bytes, name, value);
+        if name < METRIC_NAME {
+            self.name_at = self.bytes.len();
+        }
+        if name < extra || name < METRIC_NAME {
+            self.extra_at = self.bytes.len();
+        }
+    }
+}
+
+/// Writes one `prompb.Label` into a `TimeSeries` or an `Exemplar`.
+pub fn write_label(out: &mut Writer, name: &str, value: &str) {
+    out.message(LABELS, |out| {
+        out.text(NAME, name);
+        out.text(VALUE, value);
+    });
+}

@@ -1,0 +1,124 @@
+//! Exponential histograms as Prometheus' native ones (`prompb.Histogram`, OpenTelemetry compatibility specification).
+
+use pipeline::otlp::WireError;
+use pipeline::otlp::view::{Buckets, ExponentialPoint, NO_RECORDED_VALUE};
+use pipeline::otlp::write::Writer;
+
+use super::convert::STALE;
+
+/// Fields of `prompb.Histogram`.
+mod histogram {
+    pub const COUNT_INT: u32 = 1;
+    pub const SUM: u32 = 3;
+    pub const SCHEMA: u32 = 4;
+    pub const ZERO_THRESHOLD: u32 = 5;
+    pub const ZERO_COUNT_INT: u32 = 6;
+    pub const NEGATIVE_SPANS: u32 = 8;
+    pub const NEGATIVE_DELTAS: u32 = 9;
+    pub const POSITIVE_SPANS: u32 = 11;
+    pub const POSITIVE_DELTAS: u32 = 12;
+    pub const TIMESTAMP: u32 = 15;
+    /// Fields of `prompb.BucketSpan`.
+    pub const SPAN_OFFSET: u32 = 1;
+    pub const SPAN_LENGTH: u32 = 2;
+}
+
+/// The finest and the coarsest resolution that Prometheus has.
+const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
+/// The width of the zero bucket where the point names none.
+const ZERO_THRESHOLD: f64 = 1e-128;
+/// So many empty buckets are written out rather than starting a new span.
+const MOST_GAP: i64 = 2;
+
+/// Whether Prometheus has a resolution coarse enough for the point.
+pub fn has_form(point: &ExponentialPoint<'_>) -> bool {
+    point.scale >= *SCHEMAS.start()
+}
+
+/// Writes the inside of a `prompb.Histogram`. A resolution finer than Prometheus' is made coarser.
+///
+/// # Errors
+/// When the buckets are malformed.
+pub fn write(out: &mut Writer, point: &ExponentialPoint<'_>, time: i64) -> Result<(), WireError> {
+    let schema = point.scale.min(*SCHEMAS.end());
+    if point.flags & NO_RECORDED_VALUE != 0 {
+        out.varint(histogram::COUNT_INT, 0);
+        out.fixed64(histogram::SUM, STALE);
+        out.sint32(histogram::SCHEMA, schema);
+    } else {
+        let coarser = (point.scale - schema).unsigned_abs().min(63);
+        out.varint(histogram::COUNT_INT, point.count);
+        out.double(histogram::SUM, point.sum.unwrap_or(0.0));
+        out.sint32(histogram::SCHEMA, schema);
+        let threshold = if point.zero_threshold > 0.0 { point.zero_threshold } else { ZERO_THRESHOLD };
+        out.double(histogram::ZERO_THRESHOLD, threshold);
+        out.varint(histogram::ZERO_COUNT_INT, point.zero_count);
+        write_buckets(out, &point.negative, coarser, (histogram::NEGATIVE_SPANS, histogram::NEGATIVE_DELTAS))?;
+        write_buckets(out, &point.positive, coarser, (histogram::POSITIVE_SPANS, histogram::POSITIVE_DELTAS))?;
+    }
+    out.int64(histogram::TIMESTAMP, time);
+    Ok(())
+}
+
+/// Spans of buckets, and each bucket's count less that of the one before.
+fn write_buckets(out: &mut Writer, buckets: &Buckets<'_>, coarser: u32, fields: (u32, u32)) -> Result<(), WireError> {
+    let mut deltas = Vec::new();
+    let mut spans: Vec<(i64, u64)> = Vec::new();
+    let mut before = 0;
+    let mut end = 0;
+    for bucket in merged(buckets, coarser) {
+        let (index, count) = bucket?;
+        let gap = index - end;
+        match spans.last_mut() {
+            Some((_, length)) if gap <= MOST_GAP => {
+                for _ in 0..gap {
+                    deltas.push(-std::mem::take(&mut before));
+                }
+                *length += gap.unsigned_abs() + 1;
+            }
+            _ => spans.push((gap, 1)),
+        }
+        deltas.push(count.cast_signed().wrapping_sub(before));
+        before = count.cast_signed();
+        end = index + 1;
+    }
+    for (offset, length) in spans {
+        out.message(fields.0, |out| {
+            out.sint32(histogram::SPAN_OFFSET, i32::try_from(offset).unwrap_or(i32::MAX));
+            out.varint(histogram::SPAN_LENGTH, length);
+        });
+    }
+    out.packed_varint(fields.1, deltas.into_iter().map(zigzag));
+    Ok(())
+}
+
+/// The buckets that hold anything, merged to the coarser resolution, by Prometheus' index: its bucket `i` ends where
+/// OpenTelemetry's begins.
+fn merged<'a>(buckets: &Buckets<'a>, coarser: u32) -> impl Iterator<Item = Result<(i64, u64), WireError>> + 'a {
+    let offset = i64::from(buckets.offset);
+    let mut counts = (0i64..).zip(buckets.counts());
+    let mut next: Option<(i64, u64)> = None;
+    std::iter::from_fn(move || {
+        loop {
+            let Some((at, count)) = counts.next() else { return next.take().map(Ok) };
+            let count = match count {
+                Ok(0) => continue,
+                Ok(count) => count,
+                Err(error) => return Some(Err(error)),
+            };
+            let index = ((offset + at) >> coarser) + 1;
+            match &mut next {
+                Some((same, sum)) if *same == index => *sum = sum.saturating_add(count),
+                _ => {
+                    if let Some(done) = next.replace((index, count)) {
+                        return Some(Ok(done));
+                    }
+                }
+            }
+        }
+    })
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}

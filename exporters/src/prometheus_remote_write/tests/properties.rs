@@ -1,0 +1,101 @@
+//! What holds for every batch: what the protocol asks of labels and order, and that every point is accounted for.
+
+use std::collections::HashMap;
+
+use opentelemetry_proto::tonic::metrics::v1::{HistogramDataPoint, NumberDataPoint, ResourceMetrics};
+use pipeline::config::testing::decode;
+use proptest::prelude::*;
+use prost::Message;
+
+use super::otlp::*;
+use super::prompb::WriteRequest;
+use crate::prometheus_remote_write::Config;
+use crate::prometheus_remote_write::convert::convert;
+use crate::prometheus_remote_write::timeseries::Most;
+
+fn labels() -> impl Strategy<Value = Vec<(String, String)>> {
+    let name = "[a-c_.]{0,3}|__name__|le|job|instance|cluster|[A-Z]";
+    prop::collection::vec((name, "[a-z\"\\\\ü]{0,3}"), 0..6)
+}
+
+fn as_attributes(labels: &[(String, String)]) -> Vec<opentelemetry_proto::tonic::common::v1::KeyValue> {
+    attributes(&labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Vec<_>>())
+}
+
+fn number() -> impl Strategy<Value = NumberDataPoint> {
+    (labels(), 0..4u64, any::<f64>(), 0..2u32).prop_map(|(labels, time, value, flags)| NumberDataPoint {
+        attributes: as_attributes(&labels),
+        time_unix_nano: time * 1_000_000_000,
+        flags,
+        ..point(&[], value)
+    })
+}
+
+fn distribution() -> impl Strategy<Value = HistogramDataPoint> {
+    let buckets = prop::collection::vec((any::<u16>(), any::<f64>()), 0..4);
+    (labels(), 0..4u64, buckets).prop_map(|(labels, time, buckets)| HistogramDataPoint {
+        attributes: as_attributes(&labels),
+        time_unix_nano: time * 1_000_000_000,
+        bucket_counts: buckets.iter().map(|(count, _)| u64::from(*count)).collect(),
+        explicit_bounds: buckets.iter().skip(1).map(|(_, bound)| *bound).collect(),
+        ..HistogramDataPoint::default()
+    })
+}
+
+fn resources() -> impl Strategy<Value = Vec<ResourceMetrics>> {
+    let metric = prop_oneof![
+        ("[a-b.]{0,2}", prop::collection::vec(number(), 0..5)).prop_map(|(name, points)| gauge(&name, "s", points)),
+        ("[a-b.]{1,2}", prop::collection::vec(number(), 0..5)).prop_map(|(name, points)| sum(&name, "", true, points)),
+        ("[a-b.]{1,2}", prop::collection::vec(distribution(), 0..3)).prop_map(|(name, p)| histogram(&name, "", p)),
+    ];
+    let scope_name = prop_oneof![Just(""), Just("lib"), Just("slipring/prometheus")];
+    let scope = (scope_name, prop::collection::vec(metric, 0..4)).prop_map(|(name, metrics)| scope(name, metrics));
+    let resource = (labels(), any::<bool>(), prop::collection::vec(scope, 0..3)).prop_map(|(labels, named, scopes)| {
+        let mut out = resource(&[], scopes);
+        let attributes = &mut out.resource.as_mut().unwrap().attributes;
+        *attributes = as_attributes(&labels);
+        if named {
+            attributes.extend(super::otlp::attributes(&[("service.name", "s"), ("service.instance.id", "i")]));
+        }
+        out
+    });
+    prop::collection::vec(resource, 0..3)
+}
+
+proptest! {
+    #[test]
+    fn labels_are_sorted_and_unique_and_every_series_is_in_order(resources in resources(), lanes in 1..4usize) {
+        let yaml = format!(
+            "{{endpoint: 'http://a', external_labels: {{cluster: c, job: other}}, \
+             resource_to_telemetry_conversion: {{enabled: true}}, remote_write_queue: {{num_consumers: {lanes}}}}}"
+        );
+        let config: Config = decode(&yaml).unwrap();
+        let batch = batch(resources);
+        let converted = convert(&config.conversion(), &batch).unwrap();
+        let mut items = converted.dropped.items();
+        let mut seen: HashMap<_, (usize, i64)> = HashMap::new();
+        for lane in 0..lanes {
+            let mut from = 0;
+            while let Some(cut) = converted.series.cut(lane, from, Most { samples: 3, bytes: 1000 }) {
+                prop_assert!((1..=3).contains(&cut.entries));
+                from += cut.entries;
+                items += cut.items;
+                let request = WriteRequest::decode(cut.request.as_slice()).unwrap();
+                prop_assert_eq!(request.timeseries.len(), cut.entries);
+                for series in request.timeseries {
+                    let names: Vec<_> = series.labels.iter().map(|l| l.name.as_str()).collect();
+                    prop_assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", names);
+                    prop_assert!(names.contains(&"__name__"));
+                    prop_assert!(series.labels.iter().all(|l| !l.name.is_empty() && !l.value.is_empty()));
+                    let [sample] = series.samples.as_slice() else { panic!("one sample a series") };
+                    let key: Vec<_> = series.labels.iter().map(|l| (l.name.clone(), l.value.clone())).collect();
+                    let (first_lane, last) = seen.entry(key).or_insert((lane, sample.timestamp));
+                    prop_assert_eq!(*first_lane, lane);
+                    prop_assert!(*last <= sample.timestamp);
+                    *last = sample.timestamp;
+                }
+            }
+        }
+        prop_assert_eq!(items, batch.items());
+    }
+}

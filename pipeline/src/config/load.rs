@@ -1,0 +1,193 @@
+//! From a command line's configs to a plan: read, merge, expand, decode every component, check the pipelines.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::ComponentId;
+use super::check;
+use super::decode::{self, Body, Notes};
+use super::expand::expand;
+use super::nearest::nearest;
+use super::pipelines::{Ids, Known, pipelines};
+use super::report::{Diagnostic, Report};
+use super::retired;
+use super::service::Service;
+use super::source::{Inputs, Surroundings, read};
+use super::tree::{At, Map, Node};
+use crate::batch::Signal;
+use crate::plan::Plan;
+use crate::registry::{Entry, Registry};
+
+/// The keys of a config.
+const SECTIONS: &[&str] = &["receivers", "processors", "exporters", "connectors", "extensions", "service"];
+
+static NO_SECTIONS: Map = Map::empty();
+
+/// What became of a config.
+pub struct Loaded {
+    /// What to build; `None` when there are errors.
+    pub plan: Option<Plan>,
+    /// All errors and warnings.
+    pub report: Report,
+    /// The merged and expanded config.
+    pub tree: Node,
+    /// Ids of the nodes in it that hold secrets.
+    pub secrets: HashSet<u32>,
+}
+
+/// Reads a config as a whole. Components that no pipeline uses are decoded and checked as well.
+pub fn load(inputs: &Inputs, registry: &Registry, surroundings: &Surroundings) -> Loaded {
+    let mut report = Report::default();
+    let mut tree = read(inputs, surroundings, &mut report);
+    expand(&mut tree, surroundings, &mut report);
+    tree.number();
+    let mut notes = Notes::default();
+    let plan = if report.errors() == 0 || !tree.as_map().is_none_or(Map::is_empty) {
+        plan(&tree, registry, surroundings, &mut notes)
+    } else {
+        None
+    };
+    report.secret_places = tree.places(&notes.secrets);
+    notes.diagnostics.into_iter().for_each(|d| report.push(d));
+    report.sort();
+    let plan = plan.filter(|_| report.errors() == 0);
+    Loaded { plan, report, tree, secrets: notes.secrets }
+}
+
+fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &mut Notes) -> Option<Plan> {
+    notes.diagnostics.extend(decode::unknown_keys(tree, "config", SECTIONS));
+    let receivers = section(tree, "receivers", registry.receivers(), notes);
+    let processors = section(tree, "processors", registry.processors(), notes);
+    let exporters = section(tree, "exporters", registry.exporters(), notes);
+    let connectors = section::<()>(tree, "connectors", &[], notes);
+    let extensions = section::<()>(tree, "extensions", &[], notes);
+
+    let entry = tree.as_map().and_then(|m| m.entry("service"));
+    let nothing = Node::default();
+    let (node, at) = entry.map_or((&nothing, tree.at), |e| (&e.value, e.at));
+    let body = Body { path: "service", at, node, removed: &[] };
+    let service: Service = check::decoded(&body, notes)?;
+    service.note_what_has_no_effect(&body, notes);
+    for (n, id) in service.extensions.iter().enumerate() {
+        let configured = ComponentId::parse(id).is_ok_and(|id| extensions.named.contains(&id));
+        if !configured {
+            let at = check::locate(&body, &format!("extensions.{n}"), notes).at();
+            let message = format!("service::extensions: references extension {id:?} which is not configured");
+            notes.diagnostics.push(Diagnostic::error(at, message));
+        }
+    }
+    let known = Known {
+        receivers: receivers.known(),
+        processors: processors.known(),
+        exporters: exporters.known(),
+        connectors: &connectors.named,
+    };
+    let pipelines = pipelines(&service, &body, &known, notes);
+    let used = |of: fn(&crate::plan::Pipeline) -> &Vec<ComponentId>| -> HashSet<&ComponentId> {
+        pipelines.iter().flat_map(of).collect()
+    };
+    Some(Plan {
+        receivers: receivers.only(&used(|p| &p.receivers)),
+        processors: processors.only(&used(|p| &p.processors)),
+        exporters: exporters.only(&used(|p| &p.exporters)),
+        telemetry: service.telemetry(),
+        shutdown_timeout: service.shutdown_timeout.get(),
+        data_dir: service.data_dir.unwrap_or_else(|| surroundings.data_dir.clone()),
+        pipelines,
+    })
+}
+
+/// The components of one section.
+struct Section<B> {
+    /// All ids that are written there, whatever became of them.
+    named: HashSet<ComponentId>,
+    /// What could be decoded.
+    built: BTreeMap<ComponentId, (&'static [Signal], B)>,
+    /// Whether what is written there is not known, so that nothing can be said about references to it.
+    unknown: bool,
+}
+
+impl<B> Section<B> {
+    /// The ids, each with its signals where its type is known.
+    fn known(&self) -> Option<Ids<'_>> {
+        let ids = self.named.iter().map(|id| (id, self.built.get(id).map(|(signals, _)| *signals)));
+        (!self.unknown).then(|| ids.collect())
+    }
+
+    fn only(self, used: &HashSet<&ComponentId>) -> BTreeMap<ComponentId, B> {
+        self.built.into_iter().filter(|(id, _)| used.contains(id)).map(|(id, (_, build))| (id, build)).collect()
+    }
+}
+
+fn section<B>(tree: &Node, kind: &'static str, entries: &[Entry<B>], notes: &mut Notes) -> Section<B> {
+    let mut out = Section { named: HashSet::new(), built: BTreeMap::new(), unknown: false };
+    let root = tree.as_map().unwrap_or(&NO_SECTIONS);
+    let Some(written) = root.entry(kind) else {
+        out.unknown = root.entries().iter().any(|e| nearest(&e.key, SECTIONS.iter().copied()) == Some(kind));
+        return out;
+    };
+    let Some(map) = written.value.as_map() else {
+        out.unknown = !written.value.is_null() || written.value.broken;
+        if !written.value.is_null() && !written.value.broken {
+            let message = format!("'{kind}' takes a map of components, not {}", written.value.describe());
+            notes.diagnostics.push(Diagnostic::error(written.at, message));
+        }
+        return out;
+    };
+    let mut first_at: BTreeMap<ComponentId, At> = BTreeMap::new();
+    for written in map.entries() {
+        let id = match ComponentId::parse(&written.key) {
+            Ok(id) => id,
+            Err(message) => {
+                let mut diagnostic = Diagnostic::error(written.at, format!("'{kind}' {message}"));
+                let (kind, name) = written.key.split_once('/').unwrap_or((&written.key, ""));
+                if let Some(near) = nearest(kind.trim(), entries.iter().map(Entry::name)) {
+                    diagnostic = diagnostic.help(format!("did you mean `{}`?", ComponentId::new(near, name.trim())));
+                }
+                notes.diagnostics.push(diagnostic);
+                continue;
+            }
+        };
+        if let Some(first) = first_at.insert(id.clone(), written.at) {
+            let message = format!("'{kind}' duplicate name {:?}", id.to_string());
+            notes.diagnostics.push(Diagnostic::error(written.at, message).also(first, "first given at"));
+            continue;
+        }
+        out.named.insert(id.clone());
+        let Some(entry) = entries.iter().find(|e| e.types.contains(&id.kind.as_str())) else {
+            notes.diagnostics.push(unknown_type(kind, &id, written.at, entries));
+            continue;
+        };
+        if entry.name() != id.kind {
+            let now = ComponentId::new(entry.name(), &id.name);
+            let message = format!("'{kind}' {:?} is a deprecated alias of {:?}", id.kind, entry.name());
+            notes.diagnostics.push(
+                Diagnostic::warning(written.at, message).help(format!("write `{now}`, here and in the pipelines")),
+            );
+        }
+        let path = format!("{kind}::{id}");
+        let body = Body { path: &path, at: written.at, node: &written.value, removed: &[] };
+        let mut own = Notes::default();
+        if let Some(build) = entry.configure(&body, &mut own).filter(|_| !written.value.broken) {
+            out.built.insert(id, (entry.signals, build));
+        }
+        notes.diagnostics.append(&mut own.diagnostics);
+        notes.secrets.extend(own.secrets);
+        notes.bad.extend(own.bad);
+    }
+    out
+}
+
+fn unknown_type<B>(kind: &str, id: &ComponentId, at: At, entries: &[Entry<B>]) -> Diagnostic {
+    let names: Vec<&str> = entries.iter().map(Entry::name).collect();
+    let list = names.join(" ");
+    let name = &id.kind;
+    let message = format!("'{kind}' unknown type: {name:?} for id: {:?} (valid values: [{list}])", id.to_string());
+    let diagnostic = Diagnostic::error(at, message);
+    let all = entries.iter().flat_map(|e| e.types.iter().copied());
+    match (retired::advice(kind, name), nearest(name, all)) {
+        (Some(advice), _) => diagnostic.help(advice),
+        (None, Some(near)) => diagnostic.help(format!("did you mean `{}`?", ComponentId::new(near, &id.name))),
+        (None, None) if entries.is_empty() => diagnostic.help(format!("this build has no {kind}")),
+        (None, None) => diagnostic,
+    }
+}

@@ -1,0 +1,337 @@
+//! Brings shipments to an exporter: one attempt after the other, a timeout around each, backoff between them, bisection
+//! where the far side will never take the whole.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use prometheus::IntGauge;
+use smallvec::SmallVec;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::lane::{Owner, Shipment};
+use super::{RetrySettings, Sizer, cut};
+use crate::batch::{Batch, Parts};
+use crate::component::{Exported, Exporter, Outcome, Reason, Receipt, Refused};
+use crate::otlp::count;
+use crate::telemetry::{ExporterCounts, gauge};
+
+/// Brings shipments to one exporter.
+pub(super) struct Courier {
+    pub(super) exporter: Arc<dyn Exporter>,
+    pub(super) timeout: Duration,
+    pub(super) retry: RetrySettings,
+    pub(super) counts: ExporterCounts,
+    pub(super) end: End,
+    /// Items dropped because the process ended.
+    pub(super) lost: AtomicU64,
+}
+
+/// The code of what is lost at the end of the process.
+const SHUTDOWN: &str = "shutdown";
+
+/// The end of a delivery: from when on nothing may last beyond which instant.
+#[derive(Default)]
+pub(super) struct End {
+    begun: CancellationToken,
+    deadline: OnceLock<Instant>,
+    /// Cancelled when the deadline is over: whatever is not delivered is lost.
+    pub(super) over: CancellationToken,
+}
+
+impl End {
+    pub(super) fn begin(&self, deadline: Instant) {
+        let _ = self.deadline.set(deadline);
+        self.begun.cancel();
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.is_cancelled()
+    }
+
+    /// Waits until then. False when the end has begun and would come before.
+    async fn wait(&self, until: Instant) -> bool {
+        let Some(deadline) = self.deadline.get() else {
+            tokio::select! {
+                () = sleep_until(until) => return true,
+                () = self.begun.cancelled() => {}
+            }
+            // One last attempt at once, rather than none.
+            if self.deadline.get().is_some_and(|&deadline| until <= deadline) {
+                sleep_until(until).await;
+            }
+            return true;
+        };
+        if until > *deadline {
+            return false;
+        }
+        sleep_until(until).await;
+        true
+    }
+}
+
+/// Why a batch was not delivered.
+enum Failure {
+    /// The far side will never take it.
+    Rejected(Reason),
+    /// The far side would not take it, and it was not or is no longer to be tried again.
+    GivenUp { last: Reason, why: Option<Reason> },
+}
+
+impl Failure {
+    /// What the ledger says.
+    fn reason(&self) -> &Reason {
+        match self {
+            Failure::Rejected(reason) | Failure::GivenUp { last: reason, why: None } => reason,
+            Failure::GivenUp { why: Some(reason), .. } => reason,
+        }
+    }
+
+    /// What a caller is told that still has the data.
+    fn refused(&self) -> Refused {
+        match self {
+            Failure::Rejected(reason) => Refused::Reject { reason: reason.clone() },
+            Failure::GivenUp { last, .. } => Refused::Retry { after: None, reason: last.clone() },
+        }
+    }
+}
+
+impl Courier {
+    /// Delivers the shipment or gives it up, whole or in parts; every item of it is counted and every owner answered.
+    pub(super) async fn deliver(&self, shipment: Shipment) {
+        let mut pending = Pending { courier: self, stack: SmallVec::from_iter([shipment]) };
+        while let Some(shipment) = pending.stack.last() {
+            let result = self.send(&shipment.batch).await;
+            let Some(shipment) = pending.stack.pop() else { return };
+            match result {
+                Ok(receipt) => self.delivered(&shipment.batch, receipt),
+                Err(failure) => match bisect(shipment, &failure) {
+                    Ok([first, second]) => pending.stack.extend([second, first]),
+                    Err(shipment) => self.failed(&shipment, &failure),
+                },
+            }
+        }
+    }
+
+    /// Delivers the batch of a caller that waits for it and gets the answer itself.
+    pub(super) async fn deliver_for_caller(&self, batch: Batch) -> Outcome {
+        let items = batch.items();
+        self.counts.flow.in_flight.add(gauge(items));
+        let mut returned = Returned { courier: self, items };
+        let mut stack = SmallVec::<[Shipment; 4]>::from_iter([Shipment::whole(batch, None)]);
+        let mut worst: Option<Refused> = None;
+        while let Some(shipment) = stack.pop() {
+            match self.send(&shipment.batch).await {
+                Ok(receipt) => {
+                    returned.items -= shipment.batch.items();
+                    self.delivered(&shipment.batch, receipt);
+                }
+                Err(failure) => match bisect(shipment, &failure) {
+                    Ok([first, second]) => stack.extend([second, first]),
+                    Err(_) => {
+                        let refused = failure.refused();
+                        worst = Some(worst.map_or(refused.clone(), |worst| worst.worse(refused)));
+                    }
+                },
+            }
+        }
+        worst.map_or(Ok(()), Err)
+    }
+
+    /// Counts a shipment as lost at the end of the process.
+    pub(super) fn lose(&self, shipment: &Shipment) {
+        let reason = Reason::new(SHUTDOWN, "not delivered before the shutdown deadline");
+        self.failed(shipment, &Failure::GivenUp { last: reason.clone(), why: Some(reason) });
+    }
+
+    /// Attempts until the far side has taken it, will never take it, or time is over.
+    async fn send(&self, batch: &Batch) -> Result<Receipt, Failure> {
+        let started = Instant::now();
+        let mut backoff = Backoff::new(&self.retry);
+        self.counts.exporting(batch);
+        loop {
+            let (after, last) = match self.attempt(batch).await {
+                Ok(receipt) => return Ok(receipt),
+                Err(Refused::Reject { reason }) => return Err(Failure::Rejected(reason)),
+                Err(Refused::Retry { after, reason }) => (after, reason),
+            };
+            if !self.retry.enabled {
+                return Err(Failure::GivenUp { last, why: None });
+            }
+            let wait = after.filter(|after| !after.is_zero()).unwrap_or_else(|| backoff.next());
+            let limit = self.retry.max_elapsed_time;
+            if !limit.is_zero() && started.elapsed() + wait > limit {
+                let why = Reason::new("retry_exhausted", format!("given up after {limit:?}: {last}"));
+                return Err(Failure::GivenUp { last, why: Some(why) });
+            }
+            tracing::debug!(component = %self.counts.drops.component(), ?wait, "will try again: {last}");
+            if !self.end.wait(Instant::now() + wait).await {
+                let why = Reason::new(SHUTDOWN, format!("not delivered before the shutdown deadline: {last}"));
+                return Err(Failure::GivenUp { last, why: Some(why) });
+            }
+        }
+    }
+
+    async fn attempt(&self, batch: &Batch) -> Exported {
+        let _running = Running::new(&self.counts.in_flight_requests);
+        let export = AssertUnwindSafe(async { self.exporter.export(batch).await }).catch_unwind();
+        let result = if self.timeout.is_zero() {
+            export.await
+        } else {
+            match timeout(self.timeout, export).await {
+                Ok(result) => result,
+                Err(_) => return Err(Refused::retry("timeout", format!("no answer within {:?}", self.timeout))),
+            }
+        };
+        result.unwrap_or_else(|_| Err(Refused::reject("panic", "the exporter has a bug: it panicked")))
+    }
+
+    fn delivered(&self, batch: &Batch, receipt: Receipt) {
+        let items = batch.items();
+        let mut left = items;
+        for (reason, dropped) in receipt.dropped {
+            let dropped = dropped.min(left);
+            left -= dropped;
+            self.counts.dropped_by_far_side(dropped, &reason);
+        }
+        self.counts.sent(left);
+        self.counts.flow.in_flight.sub(gauge(items));
+    }
+
+    fn failed(&self, shipment: &Shipment, failure: &Failure) {
+        let refused = failure.refused();
+        let mut nobodys = 0;
+        for Owner { held, items, .. } in &shipment.owners {
+            if held.as_ref().is_some_and(|held| held.refuse(&refused)) {
+                self.counts.returned(*items);
+            } else {
+                nobodys += items;
+            }
+        }
+        let reason = failure.reason();
+        if reason.code == SHUTDOWN {
+            self.lost.fetch_add(nobodys as u64, Ordering::Relaxed);
+        }
+        self.counts.dropped(nobodys, reason);
+        self.counts.flow.in_flight.sub(gauge(shipment.batch.items()));
+    }
+}
+
+/// Shipments that are lost when their delivery is abandoned; the last is the next.
+struct Pending<'a> {
+    courier: &'a Courier,
+    stack: SmallVec<[Shipment; 2]>,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.stack.iter().for_each(|shipment| self.courier.lose(shipment));
+    }
+}
+
+/// Items that a caller still has when its call ends, be it that it went away.
+struct Returned<'a> {
+    courier: &'a Courier,
+    items: usize,
+}
+
+impl Drop for Returned<'_> {
+    fn drop(&mut self) {
+        self.courier.counts.returned(self.items);
+        self.courier.counts.flow.in_flight.sub(gauge(self.items));
+    }
+}
+
+struct Running<'a>(&'a IntGauge);
+
+impl Running<'_> {
+    fn new(gauge: &IntGauge) -> Running<'_> {
+        gauge.inc();
+        Running(gauge)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Codes of rejections that have nothing to do with what was sent, so that a part of it would fare no better.
+const WHATEVER_IS_SENT: [&str; 10] = [
+    "panic",
+    "http_401",
+    "http_403",
+    "http_404",
+    "http_405",
+    "http_407",
+    "http_415",
+    "grpc_unauthenticated",
+    "grpc_permission_denied",
+    "grpc_unimplemented",
+];
+/// Codes of rejections for size, where half of a single request may still be taken.
+const FOR_SIZE: [&str; 2] = ["too_large", "http_413"];
+
+/// The two halves of a rejected shipment, along request boundaries, so that one bad request does not cost the others.
+fn bisect(shipment: Shipment, failure: &Failure) -> Result<[Shipment; 2], Shipment> {
+    let Failure::Rejected(reason) = failure else { return Err(shipment) };
+    if WHATEVER_IS_SENT.contains(&reason.code) {
+        return Err(shipment);
+    }
+    match shipment.batch.parts().len() {
+        0 => Err(shipment),
+        1 if FOR_SIZE.contains(&reason.code) => halve(shipment),
+        1 => Err(shipment),
+        parts => Ok(split_at(&shipment, parts / 2)),
+    }
+}
+
+/// The halves of a single request.
+fn halve(shipment: Shipment) -> Result<[Shipment; 2], Shipment> {
+    let items = shipment.batch.items();
+    let (true, [owner]) = (items > 1, shipment.owners.as_slice()) else { return Err(shipment) };
+    let pieces = cut::pieces(shipment.batch.clone(), Sizer::Items, items.div_ceil(2));
+    let of_owner = |batch: Batch| Shipment::whole(batch, owner.held.clone());
+    match <[Batch; 2]>::try_from(pieces.into_vec()) {
+        Ok([first, second]) => Ok([of_owner(first), of_owner(second)]),
+        Err(_) => Err(shipment),
+    }
+}
+
+/// The first `at` parts and the others.
+fn split_at(shipment: &Shipment, at: usize) -> [Shipment; 2] {
+    let mut halves = [(Parts::new(), SmallVec::new(), 0), (Parts::new(), SmallVec::new(), 0)];
+    let mut start = 0;
+    for owner in &shipment.owners {
+        let all = start..start + owner.parts;
+        for (half, range) in [all.start..all.end.min(at), all.start.max(at)..all.end].into_iter().enumerate() {
+            if range.is_empty() {
+                continue;
+            }
+            let parts = &shipment.batch.parts()[range.clone()];
+            let items = if range == all { owner.items } else { items(&shipment.batch, parts) };
+            let (all_parts, owners, all_items) = &mut halves[half];
+            all_parts.extend(parts.iter().cloned());
+            owners.push(Owner { held: owner.held.clone(), parts: parts.len(), items });
+            *all_items += items;
+        }
+        start = all.end;
+    }
+    halves.map(|(parts, owners, items)| {
+        let batch = Batch::from_parts(shipment.batch.signal(), parts, items);
+        let batch = match shipment.batch.meta() {
+            Some(meta) => batch.with_meta(meta.clone()),
+            None => batch,
+        };
+        Shipment { batch, owners }
+    })
+}
+
+fn items(batch: &Batch, parts: &[bytes::Bytes]) -> usize {
+    parts.iter().map(|part| count::items(batch.signal(), part).unwrap_or(0)).sum()
+}

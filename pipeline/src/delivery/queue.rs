@@ -1,0 +1,341 @@
+//! The memory queue: what waits for an exporter, bounded in the sizer's unit and in bytes. What is being exported counts
+//! until it is answered. A disk queue would stand beside it: it offers and takes the same way.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use smallvec::SmallVec;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use super::lane::{Job, Lane, LaneKey};
+use super::{QueueSettings, Sizer, cut};
+use crate::batch::Batch;
+use crate::component::{Outcome, Refused};
+use crate::telemetry::{ExporterCounts, gauge};
+
+/// Bounded memory before one exporter.
+pub(super) struct Queue {
+    capacity: Load,
+    sizer: Sizer,
+    counts: ExporterCounts,
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// What waits, by lane; only lanes in which something waits.
+    lanes: HashMap<LaneKey, Lane>,
+    /// What is in the queue or being exported.
+    used: Load,
+    /// Callers that wait for room, in their order.
+    blocked: VecDeque<Blocked>,
+    next_number: u64,
+    closed: bool,
+}
+
+/// What something takes of a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    pub(super) units: usize,
+    pub(super) bytes: usize,
+}
+
+/// Something that waits, whole or in part.
+pub(super) struct Entry {
+    pub(super) batch: Batch,
+    pub(super) held: Arc<Held>,
+    pub(super) at: Instant,
+    pub(super) number: u64,
+}
+
+struct Blocked {
+    key: LaneKey,
+    entries: SmallVec<[Entry; 1]>,
+    load: Load,
+    admitted: oneshot::Sender<Outcome>,
+    number: u64,
+}
+
+/// Why there is nothing to do.
+pub(super) enum Idle {
+    /// Nothing before then, or before something comes.
+    Until(Option<Instant>),
+    /// Nothing ever again.
+    Ended,
+}
+
+impl Queue {
+    pub(super) fn new(settings: &QueueSettings, counts: ExporterCounts) -> Queue {
+        let capacity = Load { units: settings.queue_size.max(1), bytes: settings.max_bytes.max(1) };
+        counts.queue_capacity.set(gauge(capacity.units));
+        counts.queue_bytes_capacity.set(gauge(capacity.bytes));
+        Queue { capacity, sizer: settings.sizer, counts, state: Mutex::default(), wake: Notify::new() }
+    }
+
+    pub(super) fn load(&self, batch: &Batch) -> Load {
+        Load { units: cut::size(batch, self.sizer), bytes: batch.byte_len() }
+    }
+
+    /// The batch in pieces of which none is larger than the whole queue.
+    pub(super) fn fitting(&self, batch: Batch) -> SmallVec<[Batch; 1]> {
+        let pieces = cut::pieces(batch, self.sizer, self.capacity.units);
+        pieces.into_iter().flat_map(|piece| cut::pieces(piece, Sizer::Bytes, self.capacity.bytes)).collect()
+    }
+
+    /// Whether a batch of that load would be taken now.
+    pub(super) fn has_room(&self, load: Load) -> Result<(), Refused> {
+        let state = self.state();
+        if state.closed {
+            return Err(shutting_down());
+        }
+        if state.blocked.is_empty() && self.fits(&state, load) { Ok(()) } else { Err(self.full(&state)) }
+    }
+
+    /// Takes the pieces of one batch, all or nothing.
+    pub(super) fn offer(
+        self: &Arc<Queue>,
+        key: &LaneKey,
+        pieces: SmallVec<[Batch; 1]>,
+        load: Load,
+        waiter: Option<oneshot::Sender<Outcome>>,
+    ) -> Outcome {
+        let mut state = self.state();
+        if state.closed {
+            return Err(shutting_down());
+        }
+        if !state.blocked.is_empty() || !self.fits(&state, load) {
+            return Err(self.full(&state));
+        }
+        let entries = self.entries(&mut state, pieces, load, waiter);
+        self.admit(&mut state, key, entries, load);
+        Ok(())
+    }
+
+    /// Takes the pieces of one batch, once there is room; whoever asked first is served first.
+    pub(super) async fn offer_blocking(
+        self: &Arc<Queue>,
+        key: LaneKey,
+        pieces: SmallVec<[Batch; 1]>,
+        load: Load,
+        waiter: Option<oneshot::Sender<Outcome>>,
+    ) -> Outcome {
+        let (admitted, room) = oneshot::channel();
+        let number = {
+            let mut state = self.state();
+            if state.closed {
+                return Err(shutting_down());
+            }
+            let entries = self.entries(&mut state, pieces, load, waiter);
+            if state.blocked.is_empty() && self.fits(&state, load) {
+                self.admit(&mut state, &key, entries, load);
+                return Ok(());
+            }
+            let number = state.next_number;
+            state.next_number += 1;
+            state.blocked.push_back(Blocked { key, entries, load, admitted, number });
+            number
+        };
+        let _withdrawn_when_dropped = Withdrawal { queue: self, number };
+        room.await.unwrap_or_else(|_| Err(shutting_down()))
+    }
+
+    /// What is to be done now.
+    pub(super) fn take(&self, now: Instant) -> Result<Job, Idle> {
+        let mut state = self.state();
+        let closed = state.closed;
+        let ready = state.lanes.iter().filter(|(_, lane)| closed || lane.is_ready(now));
+        let Some(key) = ready.min_by_key(|(_, lane)| lane.first_number()).map(|(key, _)| key.clone()) else {
+            let until = state.lanes.values().filter_map(Lane::due).min();
+            return Err(if closed { Idle::Ended } else { Idle::Until(until) });
+        };
+        let Some(lane) = state.lanes.get_mut(&key) else { return Err(Idle::Until(None)) };
+        let job = lane.take(&key);
+        if lane.is_empty() {
+            state.lanes.remove(&key);
+        }
+        // Whoever took this watched for the others too.
+        if !state.lanes.is_empty() {
+            self.wake.notify_one();
+        }
+        Ok(job)
+    }
+
+    /// The next thing to do, waited for; `None` when the queue is closed and empty.
+    pub(super) async fn next(&self) -> Option<Job> {
+        loop {
+            let woken = self.wake.notified();
+            match self.take(Instant::now()) {
+                Ok(job) => return Some(job),
+                Err(Idle::Ended) => return None,
+                Err(Idle::Until(None)) => woken.await,
+                Err(Idle::Until(Some(due))) => {
+                    let _ = tokio::time::timeout_at(due, woken).await;
+                }
+            }
+        }
+    }
+
+    /// Puts back what a job left over, before everything else in its lane.
+    pub(super) fn put_back(&self, key: &LaneKey, entry: Entry) {
+        self.state().lanes.entry(key.clone()).or_insert_with(|| Lane::new(key)).put_back(entry);
+        self.wake.notify_one();
+    }
+
+    /// Takes nothing new; what is there is ready at once.
+    pub(super) fn close(&self) {
+        let blocked = {
+            let mut state = self.state();
+            state.closed = true;
+            std::mem::take(&mut state.blocked)
+        };
+        for waiting in blocked {
+            let _ = waiting.admitted.send(Err(shutting_down()));
+        }
+        self.wake.notify_waiters();
+    }
+
+    fn fits(&self, state: &State, load: Load) -> bool {
+        let used = state.used;
+        // What is larger than the whole queue gets it for itself.
+        used.bytes == 0 && used.units == 0
+            || used.units + load.units <= self.capacity.units && used.bytes + load.bytes <= self.capacity.bytes
+    }
+
+    fn full(&self, state: &State) -> Refused {
+        let (used, capacity) = (state.used, self.capacity);
+        let message = if used.units >= capacity.units || used.bytes < capacity.bytes / 2 {
+            format!("the sending queue is full: {} of {} {}", used.units, capacity.units, self.sizer.name())
+        } else {
+            format!("the sending queue is full: {} of {} bytes (max_bytes)", used.bytes, capacity.bytes)
+        };
+        Refused::retry("queue_full", message)
+    }
+
+    fn entries(
+        self: &Arc<Queue>,
+        state: &mut State,
+        pieces: SmallVec<[Batch; 1]>,
+        load: Load,
+        waiter: Option<oneshot::Sender<Outcome>>,
+    ) -> SmallVec<[Entry; 1]> {
+        let held = Arc::new(Held {
+            queue: self.clone(),
+            load,
+            admitted: AtomicBool::new(false),
+            answer: Mutex::new(Answer { waiter, worst: None }),
+        });
+        let number = state.next_number;
+        state.next_number += 1;
+        let at = Instant::now();
+        pieces.into_iter().map(|batch| Entry { batch, held: held.clone(), at, number }).collect()
+    }
+
+    fn admit(&self, state: &mut State, key: &LaneKey, entries: SmallVec<[Entry; 1]>, load: Load) {
+        state.used.units += load.units;
+        state.used.bytes += load.bytes;
+        self.show(state);
+        let now = Instant::now();
+        let lane = state.lanes.entry(key.clone()).or_insert_with(|| Lane::new(key));
+        let was_watched = lane.due().is_some();
+        for mut entry in entries {
+            entry.held.admitted.store(true, Ordering::Relaxed);
+            entry.at = now;
+            self.counts.received(entry.batch.items());
+            self.counts.flow.in_flight.add(gauge(entry.batch.items()));
+            lane.push(entry);
+        }
+        if !was_watched || lane.is_ready(now) {
+            self.wake.notify_one();
+        }
+    }
+
+    fn release(&self, load: Load) {
+        let mut state = self.state();
+        state.used.units -= load.units;
+        state.used.bytes -= load.bytes;
+        while let Some(first) = state.blocked.front() {
+            if !self.fits(&state, first.load) {
+                break;
+            }
+            let Some(Blocked { key, entries, load, admitted, .. }) = state.blocked.pop_front() else { break };
+            if admitted.send(Ok(())).is_ok() {
+                self.admit(&mut state, &key, entries, load);
+            }
+        }
+        self.show(&state);
+    }
+
+    fn show(&self, state: &State) {
+        self.counts.queue_size.set(gauge(state.used.units));
+        self.counts.queue_bytes.set(gauge(state.used.bytes));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One batch's share of the queue, given back when the last piece of it is answered; then its caller, if it waits for
+/// the result, gets the worst answer.
+pub(super) struct Held {
+    queue: Arc<Queue>,
+    load: Load,
+    admitted: AtomicBool,
+    answer: Mutex<Answer>,
+}
+
+struct Answer {
+    waiter: Option<oneshot::Sender<Outcome>>,
+    worst: Option<Refused>,
+}
+
+impl Held {
+    /// Remembers a refusal for the caller; false when there is no caller that waits, so that nobody owns the data.
+    pub(super) fn refuse(&self, refused: &Refused) -> bool {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        if answer.waiter.as_ref().is_none_or(oneshot::Sender::is_closed) {
+            return false;
+        }
+        answer.worst = Some(match answer.worst.take() {
+            Some(worst) => worst.worse(refused.clone()),
+            None => refused.clone(),
+        });
+        true
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if *self.admitted.get_mut() {
+            self.queue.release(self.load);
+        }
+        let answer = self.answer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiter) = answer.waiter.take() {
+            let _ = waiter.send(answer.worst.take().map_or(Ok(()), Err));
+        }
+    }
+}
+
+/// Takes a caller that went away out of those that wait for room.
+struct Withdrawal<'a> {
+    queue: &'a Queue,
+    number: u64,
+}
+
+impl Drop for Withdrawal<'_> {
+    fn drop(&mut self) {
+        let withdrawn = {
+            let mut state = self.queue.state();
+            let at = state.blocked.iter().position(|b| b.number == self.number);
+            at.and_then(|i| state.blocked.remove(i))
+        };
+        drop(withdrawn);
+    }
+}
+
+pub(super) fn shutting_down() -> Refused {
+    Refused::retry("shutting_down", "the collector is shutting down")
+}

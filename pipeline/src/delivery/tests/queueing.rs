@@ -1,0 +1,150 @@
+//! The queue: its bounds, its order, who waits.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_comes_when_the_queue_has_the_batch() {
+    let bench = bench(|_| {});
+    bench.far.always(Answer::Deliver.after(secs(2)));
+    let asked = Instant::now();
+    assert_eq!(bench.send(["a"]).await, Ok(()));
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+    assert_eq!(bench.delivered(), [""; 0]);
+    assert_eq!(bench.close(secs(10)).await, 0);
+    assert_eq!(bench.delivered(), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_refuses_and_then_takes_again() {
+    let bench = bench(|s| s.queue.queue_size = 2);
+    bench.far.always(Answer::Deliver.after(secs(1)));
+    assert_eq!(bench.send(["a"]).await, Ok(()));
+    assert_eq!(bench.send(["b"]).await, Ok(()));
+    assert_eq!(bench.send(["c"]).await, queue_full("the sending queue is full: 2 of 2 requests"));
+    tokio::time::sleep(secs(1) + Duration::from_millis(1)).await;
+    assert_eq!(bench.send(["d"]).await, Ok(()));
+    assert_eq!(bench.close(secs(10)).await, 0);
+    assert_eq!(bench.delivered(), ["a", "b", "d"]);
+    let failed = crate::testing::count(&bench.world.meter, "otelcol_exporter_enqueue_failed_log_records_total", &[]);
+    assert_eq!(failed, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_are_counted_where_the_config_says_so() {
+    let bench = bench(|s| (s.queue.queue_size, s.queue.sizer) = (5, Sizer::Items));
+    bench.far.always(Answer::Hang);
+    assert_eq!(bench.send(["a", "b", "c"]).await, Ok(()));
+    assert_eq!(bench.send(["d", "e", "f"]).await, queue_full("the sending queue is full: 3 of 5 items"));
+    assert_eq!(bench.send(["d", "e"]).await, Ok(()));
+    bench.conserved(5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_are_bounded_whatever_the_sizer_counts() {
+    let most = 2 * logs(["a"]).byte_len();
+    let bench = bench(|s| s.queue.max_bytes = most);
+    bench.far.always(Answer::Hang);
+    assert_eq!(bench.send(["a"]).await, Ok(()));
+    assert_eq!(bench.send(["b"]).await, Ok(()));
+    let refused = bench.send(["c"]).await.unwrap_err();
+    assert_eq!(refused.reason().message, format!("the sending queue is full: {most} of {most} bytes (max_bytes)"));
+    assert_eq!(crate::testing::count(&bench.world.meter, "slipring_exporter_queue_bytes", &[]), most as u64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_larger_than_the_queue_is_split_and_taken_once_the_queue_is_empty() {
+    let bench = bench(|s| (s.queue.queue_size, s.queue.sizer) = (2, Sizer::Items));
+    bench.far.always(Answer::Deliver.after(secs(1)));
+    assert_eq!(bench.send(["a"]).await, Ok(()));
+    assert_eq!(bench.send(1..=5).await, queue_full("the sending queue is full: 1 of 2 items"));
+    tokio::time::sleep(secs(2)).await;
+    assert_eq!(bench.send(1..=5).await, Ok(()));
+    assert_eq!(bench.send(["b"]).await, queue_full("the sending queue is full: 5 of 2 items"));
+    assert_eq!(bench.close(secs(10)).await, 0);
+    assert_eq!(bench.delivered(), ["a", "1 2", "3 4", "5"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_larger_than_the_queue_does_not_block_for_ever() {
+    let bench = bench(|s| {
+        (s.queue.queue_size, s.queue.sizer) = (2, Sizer::Items);
+        s.queue.block_on_overflow = true;
+    });
+    bench.far.always(Answer::Deliver.after(secs(1)));
+    let asked = Instant::now();
+    assert_eq!(bench.send(["a"]).await, Ok(()));
+    assert_eq!(bench.send(1..=5).await, Ok(()));
+    assert_eq!(asked.elapsed(), secs(1));
+    assert_eq!(bench.send(["b"]).await, Ok(()));
+    assert_eq!(asked.elapsed(), secs(4));
+    assert_eq!(bench.close(secs(10)).await, 0);
+    assert_eq!(bench.delivered(), ["a", "1 2", "3 4", "5", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_wait_for_room_are_served_in_their_order() {
+    let bench = bench(|s| {
+        (s.queue.queue_size, s.queue.sizer) = (3, Sizer::Items);
+        s.queue.block_on_overflow = true;
+    });
+    bench.far.always(Answer::Deliver.after(secs(1)));
+    assert_eq!(bench.send(["a", "b"]).await, Ok(()));
+    let large = bench.sending(&["c", "d", "e"]);
+    bench.settle().await;
+    // There is room for this one, but the other one was first.
+    let small = bench.sending(&["f"]);
+    bench.settle().await;
+    assert!(!large.is_finished() && !small.is_finished());
+    assert_eq!((large.await.unwrap(), small.await.unwrap()), (Ok(()), Ok(())));
+    assert_eq!(bench.close(secs(10)).await, 0);
+    assert_eq!(bench.delivered(), ["a b", "c d e", "f"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_goes_away_while_it_waits_for_room_takes_its_batch_along() {
+    let bench = bench(|s| {
+        s.queue.queue_size = 1;
+        s.queue.block_on_overflow = true;
+    });
+    bench.far.always(Answer::Deliver.after(secs(1)));
+    assert_eq!(bench.send(["a"]).await, Ok(()));
+    let gone = bench.sending(&["b"]);
+    let stays = bench.sending(&["c"]);
+    bench.settle().await;
+    gone.abort();
+    assert_eq!(stays.await.unwrap(), Ok(()));
+    assert_eq!(bench.close(secs(10)).await, 0);
+    assert_eq!(bench.delivered(), ["a", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_consumer_keeps_strict_order_retries_included() {
+    let bench = bench(|_| {});
+    bench.far.then(Answer::retry("http_503")).then(Answer::Deliver).then(Answer::retry("http_503"));
+    for body in ["a", "b", "c"] {
+        assert_eq!(bench.send([body]).await, Ok(()));
+    }
+    assert_eq!(bench.close(secs(60)).await, 0);
+    assert_eq!(bench.attempts(), ["a", "a", "b", "b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_consumers_export_at_the_same_time() {
+    let bench = bench(|s| s.queue.num_consumers = 3);
+    bench.far.always(Answer::Deliver.after(secs(1)));
+    for i in 0..5 {
+        assert_eq!(bench.send([i]).await, Ok(()));
+    }
+    bench.far.wait_for_delivered(5).await;
+    assert_eq!(bench.far.attempt_millis(), [0, 0, 0, 1000, 1000]);
+    assert_eq!(bench.far.most_running(), 3);
+    assert_eq!(bench.close(secs(1)).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_batch_is_accepted_and_not_sent() {
+    let bench = bench(|_| {});
+    assert_eq!(bench.front.consume(Batch::empty(Signal::Logs)).await, Ok(()));
+    assert_eq!(bench.close(secs(1)).await, 0);
+    assert_eq!(bench.attempts(), [""; 0]);
+}

@@ -1,0 +1,91 @@
+//! What the own-metrics endpoint shows beside `/metrics`: pages that components add while they live.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::{Response, request};
+
+/// One page.
+pub trait Page: Send + Sync {
+    /// The answer to a request for its path; quick, and without waiting.
+    fn show(&self, request: &request::Parts) -> Response<Bytes>;
+}
+
+impl<F: Fn(&request::Parts) -> Response<Bytes> + Send + Sync> Page for F {
+    fn show(&self, request: &request::Parts) -> Response<Bytes> {
+        self(request)
+    }
+}
+
+/// The pages by path; clone is another handle on the same ones.
+#[derive(Clone, Default)]
+pub struct Pages {
+    by_path: Arc<Mutex<BTreeMap<String, Arc<dyn Page>>>>,
+}
+
+impl Pages {
+    /// No pages yet.
+    pub fn new() -> Pages {
+        Pages::default()
+    }
+
+    /// Shows `page` at `path` (such as `/targets`) as long as the guard lives. The latest page of a path is shown.
+    #[must_use = "the page goes away with its guard"]
+    pub fn add(&self, path: &str, page: Arc<dyn Page>) -> PageGuard {
+        self.pages().insert(path.to_owned(), page.clone());
+        PageGuard { pages: self.clone(), path: path.to_owned(), page }
+    }
+
+    /// The page at a path.
+    pub fn find(&self, path: &str) -> Option<Arc<dyn Page>> {
+        self.pages().get(path).cloned()
+    }
+
+    /// All paths, sorted.
+    pub fn paths(&self) -> Vec<String> {
+        self.pages().keys().cloned().collect()
+    }
+
+    fn pages(&self) -> MutexGuard<'_, BTreeMap<String, Arc<dyn Page>>> {
+        self.by_path.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes its page away when it is dropped, unless another has taken its place.
+pub struct PageGuard {
+    pages: Pages,
+    path: String,
+    page: Arc<dyn Page>,
+}
+
+impl Drop for PageGuard {
+    fn drop(&mut self) {
+        let mut pages = self.pages.pages();
+        if pages.get(&self.path).is_some_and(|page| Arc::ptr_eq(page, &self.page)) {
+            pages.remove(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(pages: &Pages) -> Option<Bytes> {
+        let (parts, ()) = http::Request::new(()).into_parts();
+        pages.find("/targets").map(|page| page.show(&parts).into_body())
+    }
+
+    #[test]
+    fn a_page_lives_as_long_as_its_guard_and_the_latest_is_shown() {
+        let pages = Pages::new();
+        let old = pages.add("/targets", Arc::new(|_: &request::Parts| Response::new(Bytes::from("old"))));
+        let new = pages.add("/targets", Arc::new(|_: &request::Parts| Response::new(Bytes::from("new"))));
+        assert_eq!(shown(&pages).unwrap(), "new");
+        drop(old);
+        assert_eq!(shown(&pages).unwrap(), "new");
+        drop(new);
+        assert_eq!((shown(&pages), pages.paths()), (None, vec![]));
+    }
+}

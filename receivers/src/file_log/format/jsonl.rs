@@ -1,0 +1,192 @@
+//! The presets for JSON lines: `dynamo_jsonl` for NVIDIA Dynamo's log lines, `json` for any program's. Each line is read
+//! once, its fields go straight into the record, and the body is the whole line, because dashboards search the line's
+//! text for trace ids.
+
+use pipeline::otlp::write::Scalar;
+use smallvec::SmallVec;
+
+use super::civil::{Civil, rfc3339};
+use super::json::{JsonError, Members, Raw, Str};
+use super::record::{Record, span_id, trace_flags, trace_id};
+use super::severity::Severity;
+
+/// What a top-level field of a line is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Time,
+    Level,
+    TraceId,
+    SpanId,
+    TraceFlags,
+    /// An attribute of the record, its value typed as the line has it.
+    Attribute,
+    /// An attribute whose value is an id, which some lines write as a number and others as text: always text.
+    Id,
+    /// Part of the body only.
+    BodyOnly,
+}
+
+/// Which fields of a line are taken, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fields {
+    /// Dynamo's names and a chosen set of attributes.
+    Dynamo,
+    /// The usual names for time, level and trace context; every other field without inner structure is an attribute.
+    Usual,
+}
+
+impl Fields {
+    fn of(self, key: &str) -> Use {
+        match self {
+            Fields::Dynamo => dynamo(key),
+            Fields::Usual => usual(key),
+        }
+    }
+}
+
+/// Attributes of `dynamo_jsonl`: what requests, workers and models are found by. Everything else stays in the line.
+fn dynamo(key: &str) -> Use {
+    match key {
+        "time" => Use::Time,
+        "level" => Use::Level,
+        "trace_id" => Use::TraceId,
+        "span_id" => Use::SpanId,
+        "trace_flags" => Use::TraceFlags,
+        "target" | "message" | "span_name" | "x_request_id" | "request_id" | "method" | "uri" | "status" | "model"
+        | "namespace" | "component" | "endpoint" | "phase" | "error" | "error_type" | "request.outcome"
+        | "input_tokens" | "output_tokens" | "ttft_ms" | "avg_itl_ms" | "time.duration_us" | "dynamo.component"
+        | "dynamo.request.id" | "dynamo.session.id" => Use::Attribute,
+        "worker_id" | "prefill_worker_id" | "decode_worker_id" | "instance_id" | "dp_rank" => Use::Id,
+        _ => Use::BodyOnly,
+    }
+}
+
+fn usual(key: &str) -> Use {
+    match key {
+        "time" | "timestamp" | "@timestamp" | "ts" => Use::Time,
+        "level" | "severity" | "lvl" | "levelname" | "log.level" => Use::Level,
+        "trace_id" | "traceId" | "traceid" | "trace.id" => Use::TraceId,
+        "span_id" | "spanId" | "spanid" | "span.id" => Use::SpanId,
+        "trace_flags" | "traceFlags" => Use::TraceFlags,
+        _ => Use::Attribute,
+    }
+}
+
+/// The most attributes that one line gives; the rest stays in the body and is counted as dropped.
+const MOST_ATTRIBUTES: usize = 128;
+
+/// Writes what a line's fields say into the record: attributes, times, severity, trace context. Not the body. Of a field
+/// that stands twice the first counts: Dynamo writes its own fields before those of the event.
+///
+/// # Errors
+/// Where the line is no JSON object; what was written until then is of no use.
+pub fn write(fields: Fields, line: &str, observed: u64, record: &mut Record<'_>) -> Result<(), JsonError> {
+    let mut seen: SmallVec<[&str; 32]> = SmallVec::new();
+    let (mut time, mut level) = (None, None);
+    let (mut trace, mut span, mut flags) = (None, None, None);
+    let mut dropped = 0u64;
+    for member in Members::of(line) {
+        let (key, value) = member?;
+        let purpose = fields.of(key.raw);
+        match (purpose, value) {
+            (Use::BodyOnly, _) => {}
+            (Use::Time, _) => time = time.or_else(|| read_time(value)),
+            (Use::Level, Raw::Str(text)) => level = level.or(Some(text)),
+            (Use::TraceId, Raw::Str(text)) => trace = trace.or_else(|| trace_id(text.raw)),
+            (Use::SpanId, Raw::Str(text)) => span = span.or_else(|| span_id(text.raw)),
+            (Use::TraceFlags, Raw::Str(text)) => flags = flags.or_else(|| trace_flags(text.raw)),
+            (_, Raw::Null | Raw::Nested(_)) => {}
+            _ if seen.contains(&key.raw) => {}
+            _ if seen.len() == MOST_ATTRIBUTES => dropped += 1,
+            _ => {
+                seen.push(key.raw);
+                attribute(key, value, purpose == Use::Id, record);
+            }
+        }
+    }
+    record.times(time, observed);
+    if let Some(level) = level {
+        let level = level.text();
+        record.severity(Severity::from_word(&level).unwrap_or_default(), &level);
+    }
+    record.trace(trace, span, flags);
+    record.dropped_attributes(dropped);
+    Ok(())
+}
+
+fn attribute(key: Str<'_>, value: Raw<'_>, as_text: bool, record: &mut Record<'_>) {
+    let key = key.text();
+    match value {
+        Raw::Str(text) => record.attribute(&key, Scalar::Text(&text.text())),
+        Raw::Number(number) if as_text => record.attribute(&key, Scalar::Text(number)),
+        Raw::Number(number) => record.attribute(&key, number_of(number)),
+        Raw::Bool(value) => record.attribute(&key, Scalar::Bool(value)),
+        Raw::Null | Raw::Nested(_) => {}
+    }
+}
+
+/// A number as OTLP has it. A whole number beyond 64 signed bits stays text: as a double it would be another number.
+pub fn number_of(number: &str) -> Scalar<'_> {
+    if let Ok(int) = number.parse() {
+        return Scalar::Int(int);
+    }
+    match number.parse() {
+        Ok(double) if number.contains(['.', 'e', 'E']) => Scalar::Double(double),
+        _ => Scalar::Text(number),
+    }
+}
+
+fn read_time(value: Raw<'_>) -> Option<u64> {
+    match value {
+        Raw::Str(text) => rfc3339(text.raw.as_bytes()).and_then(|(civil, _)| Civil::unix_nanos(&civil, 0)),
+        Raw::Number(number) => epoch(number),
+        _ => None,
+    }
+}
+
+/// A number of seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size: each reading
+/// covers the years from 1973 to 5138 of its own unit before the next begins.
+fn epoch(number: &str) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let whole: u64 = whole.parse().ok()?;
+    let unit: u64 = match whole {
+        0..100_000_000_000 => 1_000_000_000,
+        100_000_000_000..100_000_000_000_000 => 1_000_000,
+        100_000_000_000_000..100_000_000_000_000_000 => 1_000,
+        _ => 1,
+    };
+    if !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let (billionths, _) = super::civil::fraction(fraction.as_bytes());
+    whole.checked_mul(unit)?.checked_add(u64::from(billionths) * unit / 1_000_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_since_1970_are_told_apart_by_their_size() {
+        for (number, want) in [
+            ("1795188686", Some(1_795_188_686_000_000_000)),
+            ("1795188686.681620", Some(1_795_188_686_681_620_000)),
+            ("1795188686681", Some(1_795_188_686_681_000_000)),
+            ("1795188686681.5", Some(1_795_188_686_681_500_000)),
+            ("1795188686681620", Some(1_795_188_686_681_620_000)),
+            ("1795188686681620123", Some(1_795_188_686_681_620_123)),
+            ("-1", None),
+            ("1.7e9", None),
+        ] {
+            assert_eq!(epoch(number), want, "{number}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_too_large_for_otlp_stay_text() {
+        assert_eq!(number_of("-42"), Scalar::Int(-42));
+        assert_eq!(number_of("31.375"), Scalar::Double(31.375));
+        assert_eq!(number_of("1e3"), Scalar::Double(1000.0));
+        assert_eq!(number_of("11360150215887396147"), Scalar::Text("11360150215887396147"));
+    }
+}

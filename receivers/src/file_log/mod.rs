@@ -1,0 +1,4 @@
+//! Tails files.
+
+pub mod format;
+pub mod operators;

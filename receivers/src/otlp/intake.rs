@@ -1,0 +1,139 @@
+//! What both protocols share: room for a request while it is worked on, the check, and the pipeline's answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use pipeline::net::grpc::{Code, Status};
+use pipeline::otlp::WireError;
+use pipeline::telemetry::Drops;
+use pipeline::{Batch, Context, Metadata, Outputs, Reason, Refused, Signal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Validation;
+
+/// How long a request waits for room before it is refused for now.
+const ROOM_PATIENCE: Duration = Duration::from_secs(5);
+/// What a client is asked to wait where the pipeline does not say.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Takes requests in.
+pub(super) struct Intake {
+    outputs: Outputs,
+    validation: Validation,
+    drops: Drops,
+    component: String,
+    room: Arc<Semaphore>,
+    room_bytes: usize,
+    unrouted: [AtomicBool; 3],
+}
+
+/// Room for a request's bytes, given back when it is dropped.
+#[derive(Default)]
+pub(super) struct Room {
+    permits: Option<OwnedSemaphorePermit>,
+}
+
+impl Intake {
+    pub(super) fn new(outputs: Outputs, validation: Validation, room_bytes: usize, context: &Context) -> Intake {
+        let room_bytes = room_bytes.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+        Intake {
+            outputs,
+            validation,
+            drops: context.drops.clone(),
+            component: context.id.to_string(),
+            room: Arc::new(Semaphore::new(room_bytes)),
+            room_bytes,
+            unrouted: Default::default(),
+        }
+    }
+
+    /// Waits for room for a request of `bytes`; a larger one than the whole room takes all of it.
+    ///
+    /// # Errors
+    /// There is no room soon enough.
+    pub(super) async fn room(&self, bytes: usize) -> Result<Room, Status> {
+        let permits = Arc::clone(&self.room).acquire_many_owned(self.permits(bytes));
+        match tokio::time::timeout(ROOM_PATIENCE, permits).await {
+            Ok(Ok(permits)) => Ok(Room { permits: Some(permits) }),
+            Ok(Err(_)) | Err(_) => Err(self.no_room()),
+        }
+    }
+
+    /// Makes the room of a request fit what it has become.
+    ///
+    /// # Errors
+    /// It has become larger and there is no room at once.
+    pub(super) fn fit(&self, room: &mut Room, bytes: usize) -> Result<(), Status> {
+        let wanted = self.permits(bytes) as usize;
+        let held = room.permits.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if wanted > held {
+            let more = u32::try_from(wanted - held).unwrap_or(u32::MAX);
+            let more = Arc::clone(&self.room).try_acquire_many_owned(more).map_err(|_| self.no_room())?;
+            match &mut room.permits {
+                Some(permits) => permits.merge(more),
+                None => room.permits = Some(more),
+            }
+        } else if let Some(permits) = &mut room.permits {
+            drop(permits.split(held - wanted));
+        }
+        Ok(())
+    }
+
+    fn permits(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.min(self.room_bytes)).unwrap_or(u32::MAX)
+    }
+
+    fn no_room(&self) -> Status {
+        let message = format!("{} bytes of requests are being worked on, which is the most", self.room_bytes);
+        Status::new(Code::Unavailable, message).with_retry_after(Some(RETRY_AFTER))
+    }
+
+    /// Checks a request and hands it on.
+    ///
+    /// # Errors
+    /// It is malformed, or the pipeline does not take it.
+    pub(super) async fn take(&self, signal: Signal, request: Bytes, meta: Metadata) -> Result<(), Status> {
+        let (request, items) = self.check(signal, request).map_err(|error| {
+            Status::new(Code::InvalidArgument, format!("the request is not OTLP {signal}: {error}"))
+        })?;
+        if items == 0 {
+            return Ok(());
+        }
+        let Some(next) = self.outputs.signal(signal) else {
+            self.no_pipeline(signal, items);
+            return Ok(());
+        };
+        let batch = Batch::counted(signal, request, items).with_meta(Arc::new(meta));
+        next.consume(batch).await.map_err(|refused| status(&refused))
+    }
+
+    fn check(&self, signal: Signal, request: Bytes) -> Result<(Bytes, usize), WireError> {
+        let _ = self.validation;
+        let items = pipeline::otlp::count::items(signal, &request)?;
+        Ok((request, items))
+    }
+
+    /// SDKs send all their signals to one address: an error for the one that nobody wants would only fill their logs.
+    fn no_pipeline(&self, signal: Signal, items: usize) {
+        let message = format!("no pipeline takes {signal} from this receiver");
+        if !self.unrouted[signal.index()].swap(true, Ordering::Relaxed) {
+            tracing::warn!(component = self.component, "{message}; they are accepted and dropped");
+        }
+        self.drops.record(signal, items, &Reason::new("no_pipeline", message));
+    }
+}
+
+/// A refusal in gRPC's words, which OTLP/HTTP uses too. Too fast a sender is told so (429); anything else that time heals
+/// is unavailability.
+fn status(refused: &Refused) -> Status {
+    let message = refused.reason().to_string();
+    match refused {
+        Refused::Retry { after, reason } => {
+            let code = if reason.code.starts_with("rate") { Code::ResourceExhausted } else { Code::Unavailable };
+            Status::new(code, message).with_retry_after(Some(after.unwrap_or(RETRY_AFTER)))
+        }
+        Refused::Reject { .. } => Status::new(Code::InvalidArgument, message),
+    }
+}
