@@ -112,9 +112,14 @@ impl Builder<'_> {
         let name = pipeline.id.to_string();
         for id in &pipeline.processors {
             let Some(build) = self.plan.processors.get(id) else { continue };
-            match build(self.context(Kind::Processor, id, &name, Some(pipeline.id.signal))) {
+            let context = self.context(Kind::Processor, id, &name, Some(pipeline.id.signal));
+            let drops = context.drops.clone();
+            match build(context) {
                 Ok(stage) => {
                     let counts = ProcessorCounts::new(&self.surroundings.meter, id, pipeline.id.signal);
+                    if matches!(stage, Stage::Holding(_)) {
+                        drops.takes_from(counts.flow.in_flight.clone());
+                    }
                     stages.push(BuiltStage { id: id.clone(), counts, stage });
                 }
                 Err(error) => {

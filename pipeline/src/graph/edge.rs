@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::batch::{Batch, Signal};
 use crate::component::{BoxFuture, Consumer, Outcome};
 use crate::config::ComponentId;
-use crate::telemetry::{Meter, ProcessorCounts, ReceiverCounts};
+use crate::telemetry::{Meter, ProcessorCounts, ReceiverCounts, gauge};
 
 /// Counts what a receiver hands on, and the answers.
 pub(super) struct ReceiverEdge {
@@ -82,7 +82,7 @@ impl Drop for Asking<'_> {
     }
 }
 
-/// Counts what goes into a processor that holds data.
+/// Counts what goes into a processor that holds data. It is in flight there until it comes out or is dropped.
 pub(super) struct Entrance {
     counts: ProcessorCounts,
     processor: Arc<dyn Consumer>,
@@ -97,18 +97,30 @@ impl Entrance {
 impl Consumer for Entrance {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
-            let items = batch.items();
-            self.counts.incoming(items);
-            let outcome = self.processor.consume(batch).await;
-            if outcome.is_err() {
-                self.counts.refused(items);
-            }
-            outcome
+            let mut entering = Entering { counts: &self.counts, items: batch.items() };
+            self.counts.incoming(entering.items);
+            self.counts.flow.in_flight.add(gauge(entering.items));
+            self.processor.consume(batch).await?;
+            entering.items = 0;
+            Ok(())
         })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
         self.processor.close()
+    }
+}
+
+/// Items that are given back, be it that the caller went away.
+struct Entering<'a> {
+    counts: &'a ProcessorCounts,
+    items: usize,
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        self.counts.refused(self.items);
+        self.counts.flow.in_flight.sub(gauge(self.items));
     }
 }
 
@@ -131,11 +143,10 @@ impl Consumer for Exit {
             if items == 0 {
                 return Ok(());
             }
-            let outcome = self.next.consume(batch).await;
-            if outcome.is_ok() {
-                self.counts.outgoing(items);
-            }
-            outcome
+            self.next.consume(batch).await?;
+            self.counts.outgoing(items);
+            self.counts.flow.in_flight.sub(gauge(items));
+            Ok(())
         })
     }
 }

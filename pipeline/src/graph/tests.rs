@@ -415,7 +415,9 @@ async fn a_stop_goes_from_the_near_end_to_the_far_end_and_closes_everything_once
     planned.far["out"].always(Answer::Deliver.after(Duration::from_secs(1)));
     let running = planned.start().await.unwrap();
     assert_eq!(planned.send("in", logs(["a"])).await, Ok(()));
+    assert_eq!(planned.count("slipring_in_flight_items", &[("component", "hold")]), 1);
     stop_cleanly(running).await;
+    assert_conserved(&planned.world.meter);
     assert_eq!(planned.delivered("out"), ["a", "a"]);
     assert_eq!(planned.diary.read(), ["build out logs", "build in", "run in", "end in", "close hold", "close out"]);
     let items = |what: &str| planned.count(&format!("otelcol_processor_{what}_items_total"), &[("processor", "hold")]);

@@ -134,7 +134,7 @@ impl ReceiverCounts {
 /// The edges before and behind a processor.
 #[derive(Clone)]
 pub(crate) struct ProcessorCounts {
-    flow: Flow,
+    pub(crate) flow: Flow,
     incoming: IntCounter,
     outgoing: IntCounter,
 }

@@ -2,13 +2,13 @@
 //! people to look at, and logs at most one line a minute about each component and reason.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::time::Instant;
 
-use super::{Kind, Meter};
+use super::{Kind, Meter, gauge};
 use crate::batch::Signal;
 use crate::component::Reason;
 use crate::config::ComponentId;
@@ -21,12 +21,15 @@ pub struct Drops {
     component: Arc<str>,
     kind: Option<Kind>,
     on_purpose: bool,
+    /// What the component holds, where the frame counts that: a drop takes from it.
+    held: Arc<OnceLock<IntGauge>>,
 }
 
 impl Drops {
     /// The ledger for one component.
     pub fn new(meter: &Meter, component: &ComponentId) -> Drops {
-        Drops { meter: meter.clone(), component: component.to_string().into(), kind: None, on_purpose: false }
+        let component = component.to_string().into();
+        Drops { meter: meter.clone(), component, kind: None, on_purpose: false, held: Arc::default() }
     }
 
     /// The same for a component of that kind.
@@ -41,6 +44,11 @@ impl Drops {
         Drops { on_purpose: true, ..self }
     }
 
+    /// From now on what is dropped was counted in that gauge before.
+    pub(crate) fn takes_from(&self, held: IntGauge) {
+        let _ = self.held.set(held);
+    }
+
     /// The component's id.
     pub fn component(&self) -> &str {
         &self.component
@@ -49,6 +57,9 @@ impl Drops {
     /// Counts `items` of `signal` as dropped for `reason`.
     pub fn record(&self, signal: Signal, items: usize, reason: &Reason) {
         if items > 0 {
+            if let Some(held) = self.held.get() {
+                held.sub(gauge(items));
+            }
             self.meter.ledger().record(self, signal, items, reason);
         }
     }

@@ -1,6 +1,7 @@
 //! The testing kit: sinks, scripted exporters, virtual doors, the conformance kit. For tests only (feature `testing`).
 
 mod batches;
+pub mod conformance;
 mod files;
 mod metrics;
 mod net;
