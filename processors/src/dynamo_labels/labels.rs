@@ -3,12 +3,14 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use pipeline::config::{ComponentId, TextOr};
+use pipeline::component::Context;
+use pipeline::config::TextOr;
 use pipeline::doors::Files;
-use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{Config, FromFile, Label};
 
@@ -149,29 +151,72 @@ fn read_text(files: &dyn Files, path: &Path) -> io::Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// Reads the files again and again until nobody wants the labels any more.
-pub async fn follow(mut sources: Sources, every: Duration, publish: watch::Sender<Arc<Labels>>, id: ComponentId) {
-    let mut was_readable = true;
-    loop {
-        tokio::select! {
-            () = publish.closed() => return,
-            () = tokio::time::sleep(every) => {}
+/// The labels as they are now. Their files are read again by short tasks that the batches start: nothing is left running,
+/// and no batch waits for a file.
+pub struct Current {
+    labels: RwLock<Arc<Labels>>,
+    files: Option<Following>,
+    context: Context,
+}
+
+struct Following {
+    every: Duration,
+    next: Mutex<Instant>,
+    sources: Mutex<Sources>,
+    was_readable: AtomicBool,
+}
+
+impl Current {
+    /// The labels of sources that were read.
+    pub fn new(sources: Sources, every: Duration, context: Context) -> Arc<Current> {
+        let labels = RwLock::new(Arc::new(sources.labels()));
+        let files = sources.has_files().then(|| Following {
+            every,
+            next: Mutex::new(Instant::now() + every),
+            sources: Mutex::new(sources),
+            was_readable: AtomicBool::new(true),
+        });
+        Arc::new(Current { labels, files, context })
+    }
+
+    /// The labels; where it is time to look at their files again, a task does so.
+    pub fn labels(self: &Arc<Current>) -> Arc<Labels> {
+        if let Some(following) = &self.files
+            && following.is_time()
+        {
+            let current = self.clone();
+            self.context.spawn(async move { current.read_again() });
         }
+        self.labels.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn read_again(&self) {
+        let (Some(following), id) = (&self.files, &self.context.id) else { return };
+        let mut sources = following.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let read = sources.read();
-        match &read {
-            Err(error) if was_readable => tracing::warn!(component = %id, "cannot read {error}; its last value stays"),
-            Ok(()) if !was_readable => tracing::info!(component = %id, "all label files can be read again"),
+        match (&read, following.was_readable.swap(read.is_ok(), Ordering::Relaxed)) {
+            (Err(error), true) => tracing::warn!(component = %id, "cannot read {error}; its last value stays"),
+            (Ok(()), false) => tracing::info!(component = %id, "all label files can be read again"),
             _ => {}
         }
-        was_readable = read.is_ok();
-        let labels = sources.labels();
-        publish.send_if_modified(|current| {
-            let is_new = **current != labels;
-            if is_new {
-                tracing::info!(component = %id, "labels changed with their files");
-                *current = Arc::new(labels);
-            }
-            is_new
-        });
+        let new = sources.labels();
+        let mut labels = self.labels.write().unwrap_or_else(PoisonError::into_inner);
+        if **labels != new {
+            tracing::info!(component = %id, "labels changed with their files");
+            *labels = Arc::new(new);
+        }
+    }
+}
+
+impl Following {
+    /// Whether the files are to be read again; true once for each interval.
+    fn is_time(&self) -> bool {
+        let now = Instant::now();
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = now >= *next;
+        if is_time {
+            *next = now + self.every;
+        }
+        is_time
     }
 }

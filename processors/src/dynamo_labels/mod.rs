@@ -18,9 +18,8 @@ use pipeline::otlp::edit::{self, Level};
 use pipeline::otlp::view::AnyValue;
 use pipeline::registry::ProcessorFactory;
 use serde::Deserialize;
-use tokio::sync::watch;
 
-use labels::{Labels, Sources};
+use labels::{Current, Sources};
 
 /// The config of `dynamo_labels`.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,7 +37,7 @@ pub struct Config {
     pub model: Label,
     /// Further labels.
     pub labels: BTreeMap<String, Label>,
-    /// How often files are looked at for new values.
+    /// How often files are looked at for new values, as long as data come.
     pub file_check_interval: GoDuration,
 }
 
@@ -126,26 +125,22 @@ impl ProcessorFactory for Factory {
     fn build(config: Config, context: Context) -> Result<Stage, Error> {
         let mut sources = Sources::new(&config, context.doors.files.clone());
         sources.read().map_err(|e| format!("cannot read {e}"))?;
-        let labels = sources.labels();
         for warning in sources.said_in_vain() {
             tracing::warn!(component = %context.id, "{warning}");
         }
-        let (publish, current) = watch::channel(Arc::new(labels));
-        if sources.has_files() {
-            context.spawn(labels::follow(sources, config.file_check_interval.get(), publish, context.id.clone()));
-        }
+        let current = Current::new(sources, config.file_check_interval.get(), context);
         Ok(Stage::Plain(Box::new(DynamoLabels { current })))
     }
 }
 
 /// The processor.
 pub struct DynamoLabels {
-    current: watch::Receiver<Arc<Labels>>,
+    current: Arc<Current>,
 }
 
 impl Processor for DynamoLabels {
     fn process(&self, batch: Batch) -> Result<Batch, Refused> {
-        let labels = self.current.borrow().clone();
+        let labels = self.current.labels();
         if labels.is_empty() {
             return Ok(batch);
         }
