@@ -9,6 +9,7 @@ mod load;
 mod otlp;
 mod payload;
 mod process;
+mod processors;
 mod sink;
 mod wire;
 
@@ -26,6 +27,8 @@ usage: cargo run --release -p benches -- <scenario> [options]
              --slipring PATH            (target/release/slipring)
   wire     the operations of the wire layer, in nanoseconds per item
              --only PART                those whose name contains it
+  processors  the processors alone, in nanoseconds an item
+             --milliseconds N           for each (500)
 ";
 
 #[global_allocator]
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
             wire::run(options.text("only", ""));
             Ok(())
         }
+        "processors" => processors::run(&options),
         _ => Err(USAGE.to_owned()),
     };
     match result {

@@ -1,6 +1,5 @@
 //! Which labels are added where; Dynamo's own recorded pairs are in `dynamo_golden`.
 
-use std::fs;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -85,15 +84,14 @@ fn traces_and_logs_get_the_labels_on_their_resource() {
 
 #[tokio::test(start_paused = true)]
 async fn values_come_from_files_and_follow_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("name");
-    fs::write(&path, "pod-1\n").unwrap();
-    let (world, file) = (World::new(), path.display());
-    let config = format!("{{labels: {{pod: {{from_file: {file}}}, same: {{from_file: {file}}}}}}}");
+    let world = World::new();
+    let path = "/etc/podinfo/name";
+    world.files.put(path, "pod-1\n");
+    let config = format!("{{labels: {{pod: {{from_file: {path}}}, same: {{from_file: {path}}}}}}}");
     let processor = build::<Factory>(&config, world.context_for("dynamo_labels", Signal::Metrics)).unwrap();
     assert_eq!(point(&*processor, "{}"), r#"pod="pod-1" same="pod-1""#);
 
-    fs::write(&path, "pod-2").unwrap();
+    world.files.put(path, "pod-2");
     let after = async |milliseconds| {
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
         // This batch starts the reading and does not wait for it.
@@ -104,7 +102,7 @@ async fn values_come_from_files_and_follow_them() {
     assert_eq!(after(9_999).await, r#"pod="pod-1" same="pod-1""#);
     assert_eq!(after(1).await, r#"pod="pod-2" same="pod-2""#);
 
-    fs::remove_file(&path).unwrap();
+    world.files.rm(path);
     assert_eq!(after(60_000).await, r#"pod="pod-2" same="pod-2""#);
 
     world.tasks.close();
@@ -113,20 +111,20 @@ async fn values_come_from_files_and_follow_them() {
 
 #[tokio::test]
 async fn a_file_that_cannot_be_read_keeps_the_pipeline_from_starting() {
+    let world = World::new();
     let refused = |config: &str| {
-        let context = World::new().context_for("dynamo_labels", Signal::Metrics);
-        build::<Factory>(config, context).err().unwrap_or_default()
+        build::<Factory>(config, world.context_for("dynamo_labels", Signal::Metrics)).err().unwrap_or_default()
     };
-    assert_eq!(
-        refused("{namespace: {from_file: /nowhere/namespace}, component: c}"),
-        "cannot read the label file /nowhere/namespace: No such file or directory (os error 2)"
-    );
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("large");
-    fs::write(&path, vec![b'x'; 65 << 10]).unwrap();
-    assert!(
-        refused(&format!("{{labels: {{a: {{from_file: {}}}}}}}", path.display())).contains("longer than 65536 bytes")
-    );
+    world.files.put("/large", vec![b'x'; 65 << 10]);
+    world.files.put("/binary", [0xff]);
+    for (path, why) in
+        [("/nowhere", "entity not found"), ("/large", "longer than 65536 bytes"), ("/binary", "is not UTF-8")]
+    {
+        assert_eq!(
+            refused(&format!("{{namespace: {{from_file: {path}}}, component: c}}")),
+            format!("cannot read the label file {path}: {why}")
+        );
+    }
 }
 
 #[test]

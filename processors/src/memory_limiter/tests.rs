@@ -151,17 +151,25 @@ async fn the_answer_behind_it_and_close_pass_through() {
 }
 
 #[tokio::test]
-async fn the_built_stage_admits_by_this_process_own_memory() {
+async fn the_built_stage_admits_by_the_memory_of_process_and_control_group() {
+    let world = World::new();
+    world.files.put("/proc/self/status", "Name:\tslipring\nVmRSS:\t   81920 kB\n");
+    world.files.put("/proc/meminfo", "MemTotal:       16384000 kB\n");
+    world.files.put("/proc/self/cgroup", "0::/pod\n");
+    world.files.put("/sys/fs/cgroup/pod/memory.max", "104857600\n");
+    world.files.put("/sys/fs/cgroup/memory.max", "max\n");
     let stage = |yaml: &str| {
         let config = decode::<Config>(yaml).unwrap();
-        let Ok(Stage::Holding(make)) = Factory::build(config, World::new().context_for("memory_limiter", Signal::Logs))
-        else {
+        let Ok(Stage::Holding(make)) = Factory::build(config, world.context_for("memory_limiter", Signal::Logs)) else {
             panic!("not a holding stage")
         };
         make(Sink::new().consumer())
     };
-    assert!(stage("{check_interval: 1s, limit_mib: 1}").consume(batch(10)).await.is_err());
-    assert_eq!(stage("{check_interval: 1s, limit_percentage: 90}").consume(batch(10)).await, Ok(()));
+    // 80 MiB are in use, and the group may have 100 MiB.
+    assert_eq!(stage("{check_interval: 1s, limit_mib: 101}").consume(batch(10)).await, Ok(()));
+    assert!(stage("{check_interval: 1s, limit_mib: 99}").consume(batch(10)).await.is_err());
+    assert_eq!(stage("{check_interval: 1s, limit_percentage: 100}").consume(batch(10)).await, Ok(()));
+    assert!(stage("{check_interval: 1s, limit_percentage: 99}").consume(batch(10)).await.is_err());
 }
 
 #[test]
