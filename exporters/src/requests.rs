@@ -91,7 +91,7 @@ impl Progress {
     /// One attempt at a batch, or what is left of it. `dropped` is what has no form in the far side's language.
     ///
     /// # Errors
-    /// `Retry` when a request may be taken later, `Reject` when none was taken.
+    /// `Retry` when a request may be taken later, `Reject` when none was taken, whatever is in it.
     pub async fn export(&self, batch: &Batch, requests: &impl Requests, dropped: Dropped) -> Exported {
         let mut turn = self.begin(batch, requests.lanes());
         let lanes = turn.lanes.iter_mut().enumerate().map(|(number, lane)| lane.run(number, requests));
@@ -171,7 +171,7 @@ struct Lane {
     /// Where requests must end while a spoiled one is searched, the nearest last.
     ends: Vec<usize>,
     bisections: usize,
-    /// Whether any request was taken.
+    /// Whether any request was taken, or what can be taken of it was found out.
     is_taken: bool,
     dropped: Dropped,
     rejected: Option<Reason>,
@@ -203,7 +203,13 @@ impl Lane {
                 }
                 Answer::TooLarge(_) if entries > 1 => self.most = entries / 2,
                 Answer::Spoiled(_) if entries > 1 && self.bisections < MOST_BISECTIONS => self.bisect(entries),
-                Answer::TooLarge(reason) | Answer::Spoiled(reason) | Answer::Reject(reason) => {
+                Answer::TooLarge(reason) | Answer::Spoiled(reason) => {
+                    // The search for what can be taken is over.
+                    self.is_taken = true;
+                    self.dropped.add_reason(reason, items);
+                    self.pass(entries);
+                }
+                Answer::Reject(reason) => {
                     self.dropped.add_reason(reason.clone(), items);
                     self.rejected.get_or_insert(reason);
                     self.pass(entries);
@@ -398,8 +404,8 @@ mod tests {
     async fn the_search_ends_where_everything_is_spoiled() {
         let mut script = Script::new(10_000, 10_000, []);
         script.spoilt = (0..10_000).collect();
-        let refused = Progress::default().export(&batch(), &script, Dropped::default()).await;
-        assert_eq!(refused, Err(Refused::reject("spoilt", "spoilt")));
+        let exported = Progress::default().export(&batch(), &script, Dropped::default()).await;
+        assert_eq!(exported, receipt(&[("spoilt", 10_000)]));
         assert!(script.sent().len() <= 2 * MOST_BISECTIONS + 1);
     }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use pipeline::delivery::{self, BatchSettings, QueueSettings, RetrySettings, Sizer};
 use pipeline::doors::Clock;
-use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Refused, Signal};
+use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Signal};
 
 use adjusted::Adjusted;
 pub use config::Config;
@@ -78,8 +78,7 @@ struct Loki {
 impl Exporter for Loki {
     fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Exported> {
         Box::pin(async move {
-            let streams = convert(&self.config, &self.adjusted, batch, self.clock.now_unix_nanos())
-                .map_err(|error| Refused::reject("malformed", format!("the batch is not well-formed: {error}")))?;
+            let streams = convert(&self.config, &self.adjusted, batch, self.clock.now_unix_nanos())?;
             let pushes = Pushes { exporter: self, streams: &streams };
             self.progress.export(batch, &pushes, Dropped::default()).await
         })

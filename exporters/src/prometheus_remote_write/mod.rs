@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use pipeline::delivery::{self, BatchSettings, QueueSettings, RetrySettings, Sizer};
-use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Reason, Refused, Signal};
+use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Reason, Signal};
 
 pub use config::Config;
 use convert::{Conversion, convert};
@@ -89,8 +89,7 @@ struct RemoteWrite {
 impl Exporter for RemoteWrite {
     fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Exported> {
         Box::pin(async move {
-            let converted = convert(&self.conversion, batch)
-                .map_err(|error| Refused::reject("malformed", format!("the batch is not well-formed: {error}")))?;
+            let converted = convert(&self.conversion, batch)?;
             let requests = Series { exporter: self, series: &converted.series };
             let receipt = self.progress.export(batch, &requests, converted.dropped).await?;
             if let Some(metadata) = converted.metadata.into_request()

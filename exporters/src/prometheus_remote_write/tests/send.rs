@@ -128,11 +128,11 @@ async fn nobody_there_is_a_retry() {
 
 #[tokio::test]
 async fn what_will_never_be_taken_is_rejected_with_the_servers_words_cut_short() {
-    let far = FarSide::start([Say::status(400).body(format!("out of order sample {}", "x".repeat(100_000)))]).await;
+    let far = FarSide::start([Say::status(401).body(format!("no entry {}", "x".repeat(100_000)))]).await;
     let refused = exporter(&far, "").export(&points(1)).await.unwrap_err();
     let Refused::Reject { reason } = refused else { panic!("{refused}") };
-    assert_eq!(reason.code, "http_400");
-    assert!(reason.message.starts_with("http://far/api/v1/write answered 400 Bad Request: out of order sample xxx"));
+    assert_eq!(reason.code, "http_401");
+    assert!(reason.message.starts_with("http://far/api/v1/write answered 401 Unauthorized: no entry xxx"));
     assert!(reason.message.len() < 700);
 }
 
