@@ -9,6 +9,7 @@ mod metadata;
 mod names;
 mod native;
 mod number;
+mod points;
 mod timeseries;
 
 #[cfg(test)]

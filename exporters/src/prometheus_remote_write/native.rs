@@ -4,7 +4,7 @@ use pipeline::otlp::WireError;
 use pipeline::otlp::view::{Buckets, ExponentialPoint, NO_RECORDED_VALUE};
 use pipeline::otlp::write::Writer;
 
-use super::convert::STALE;
+use super::points::STALE;
 
 /// Fields of `prompb.Histogram`.
 mod histogram {

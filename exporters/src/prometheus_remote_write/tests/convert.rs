@@ -294,7 +294,7 @@ fn points_without_a_value_mark_their_series_stale() {
 #[test]
 fn samples_that_are_no_number_never_look_stale() {
     let negative = f64::from_bits(0xfff8_0000_0000_0000);
-    let marked = f64::from_bits(super::super::convert::STALE);
+    let marked = f64::from_bits(super::super::points::STALE);
     check(
         &plain(vec![gauge(
             "g",

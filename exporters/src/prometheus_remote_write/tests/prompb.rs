@@ -112,7 +112,7 @@ impl TimeSeries {
         write_labels(&mut out, self.labels.iter().filter(|l| l.name != "__name__"));
         for sample in &self.samples {
             match sample.value.to_bits() {
-                super::super::convert::STALE => out.push_str(" stale"),
+                super::super::points::STALE => out.push_str(" stale"),
                 0x7ff8_0000_0000_0001 => out.push_str(" NaN"),
                 _ => write!(out, " {}", sample.value).unwrap(),
             }
@@ -126,7 +126,7 @@ impl TimeSeries {
                 " schema={} count={} sum={} zero={} positive=[{}]{:?} negative=[{}]{:?} @{}",
                 h.schema,
                 h.count_int.unwrap(),
-                if h.sum.to_bits() == super::super::convert::STALE { "stale".to_owned() } else { h.sum.to_string() },
+                if h.sum.to_bits() == super::super::points::STALE { "stale".to_owned() } else { h.sum.to_string() },
                 h.zero_count_int.unwrap_or_default(),
                 spans(&h.positive_spans),
                 h.positive_deltas,
