@@ -27,6 +27,7 @@ mod block;
 pub mod check;
 mod data_dir;
 pub mod decode;
+mod document;
 mod duration;
 mod expand;
 mod id;
@@ -48,6 +49,7 @@ mod text;
 pub mod tree;
 
 pub use block::{Block, Tagged};
+pub use document::read_document;
 pub use duration::{GoDuration, PromDuration};
 pub use id::ComponentId;
 pub use load::{Loaded, load};

@@ -1,3 +1,97 @@
-//! Scrapes Prometheus targets.
+//! Scrapes Prometheus targets: finds them, asks them, and hands on what they expose as OTLP metrics, with the names and
+//! labels that Prometheus itself would have stored.
+//!
+//! A body goes through `exposition` (what it says), `cache` (which series that is, and OTLP of it) and out; `config`,
+//! `relabel`, `target` and `jobs` say who is asked, `scraper` when and `fetch` how. Native histograms are not scraped.
 
+pub mod cache;
+pub mod config;
 pub mod exposition;
+mod fetch;
+mod jobs;
+mod labels;
+pub mod relabel;
+mod scraper;
+pub mod status;
+pub mod target;
+mod watched;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use pipeline::batch::Signal;
+use pipeline::component::{BoxFuture, Context, Error, Life, Outputs, Receiver};
+use pipeline::registry::ReceiverFactory;
+use tokio::task::JoinSet;
+
+pub use config::Config;
+
+use self::config::Job;
+use self::fetch::Fetcher;
+use self::jobs::Runner;
+use self::status::Targets;
+
+/// Builds `prometheus`.
+pub struct Factory;
+
+impl ReceiverFactory for Factory {
+    const TYPES: &'static [&'static str] = &["prometheus"];
+    const SIGNALS: &'static [Signal] = &[Signal::Metrics];
+    const ABOUT: &'static str = "Scrapes Prometheus targets, with Prometheus' own scrape configs.";
+    type Config = Config;
+
+    fn build(config: Config, context: Context) -> Result<Box<dyn Receiver>, Error> {
+        Ok(Box::new(Prometheus::new(&config, context)?))
+    }
+}
+
+/// The receiver.
+pub struct Prometheus {
+    jobs: Vec<(Arc<Job>, Arc<Fetcher>)>,
+    context: Context,
+    targets: Targets,
+}
+
+impl Prometheus {
+    /// A receiver that asks nobody yet.
+    ///
+    /// # Errors
+    /// What is wrong with the config or with certificates.
+    pub fn new(config: &Config, context: Context) -> Result<Prometheus, Error> {
+        let (jobs, problems) = config.jobs();
+        if let Some(problem) = problems.first() {
+            return Err(format!("{}: {}", problem.path, problem.message).into());
+        }
+        let jobs = jobs.into_iter().map(|job| {
+            let fetcher = Fetcher::new(&job, &context).map_err(|error| format!("job {:?}: {error}", job.name))?;
+            Ok((Arc::new(job), Arc::new(fetcher)))
+        });
+        Ok(Prometheus { jobs: jobs.collect::<Result<_, Error>>()?, context, targets: Targets::default() })
+    }
+
+    /// What can be asked about its targets while it runs.
+    pub fn targets(&self) -> Targets {
+        self.targets.clone()
+    }
+}
+
+impl Receiver for Prometheus {
+    fn run(self: Box<Self>, next: Outputs, life: Life) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(async move {
+            let mut running = JoinSet::new();
+            if let Some(next) = next.signal(Signal::Metrics) {
+                for (job, fetcher) in self.jobs {
+                    let (context, targets) = (self.context.clone(), self.targets.clone());
+                    let runner = Runner::new(job, fetcher, context, next.clone(), targets);
+                    running.spawn(runner.run(life.token().clone()));
+                }
+            }
+            life.ready();
+            life.stopped().await;
+            while running.join_next().await.is_some() {}
+            Ok(())
+        })
+    }
+}

@@ -1,5 +1,7 @@
 //! Numbers of the text formats: which ones Prometheus reads, and how it writes those in labels.
 
+use pipeline::otlp::bound::write_canonical;
+
 /// The NaN that Prometheus stores for a NaN that a target exposes.
 const NORMAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
 
@@ -81,28 +83,11 @@ pub(super) fn seconds(text: &[u8]) -> Result<i64, &'static str> {
     Ok((value * 1000.0) as i64)
 }
 
-/// A float as OpenMetrics wants it in `le` and `quantile`: the shortest digits that read back, with an exponent below
+/// A float as Prometheus 3 has it in `le` and `quantile`: the shortest digits that read back, with an exponent below
 /// 1e-04 and from 1e+06 on, and `.0` behind a whole number.
 pub fn open_metrics_float(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() };
-    }
-    if value == 0.0 {
-        return "0.0".to_owned();
-    }
-    let magnitude = value.abs();
-    if (1e-4..1e6).contains(&magnitude) {
-        let mut text = value.to_string();
-        if !text.contains('.') {
-            text.push_str(".0");
-        }
-        return text;
-    }
-    let text = format!("{value:e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
-    format!("{digits}e{sign}{exponent:0>2}")
+    let mut out = String::new();
+    // There is one zero in labels: `0.0`.
+    write_canonical(&mut out, if value == 0.0 { 0.0 } else { value });
+    out
 }

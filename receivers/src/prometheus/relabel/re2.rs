@@ -1,0 +1,176 @@
+//! Go's regular expressions (RE2) in the words of the `regex` crate. What Go takes and means is kept: classes such as
+//! `\d` are ASCII, nothing nests inside brackets, `\Q…\E` quotes, any punctuation may be escaped.
+
+use regex::{Regex, RegexBuilder};
+
+/// Compiles `pattern` so that it matches whole texts only, line breaks included, as Prometheus does.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn anchored(pattern: &str) -> Result<Regex, String> {
+    let translated = translate(pattern)?;
+    // Compiled alone first, so that a pattern such as `a)(b` cannot hide behind the group around it.
+    let build = |text: &str| RegexBuilder::new(text).octal(true).dot_matches_new_line(true).build();
+    build(&translated)
+        .and_then(|_| build(&format!("^(?:{translated})$")))
+        .map_err(|error| format!("{pattern:?} is not a regular expression: {}", reason(&error)))
+}
+
+/// The last line of the crate's message is the reason, the ones before draw the place.
+fn reason(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().last().unwrap_or_default().trim();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+fn translate(pattern: &str) -> Result<String, String> {
+    let mut out = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    while let Some(c) = rest.chars().next() {
+        rest = &rest[c.len_utf8()..];
+        match c {
+            '\\' => rest = escape(rest, &mut out, false)?,
+            '[' => rest = class(rest, &mut out)?,
+            c => out.push(c),
+        }
+    }
+    Ok(out)
+}
+
+/// What follows a backslash.
+fn escape<'a>(rest: &'a str, out: &mut String, in_class: bool) -> Result<&'a str, String> {
+    let Some(c) = rest.chars().next() else {
+        return Err("the regular expression ends with a backslash".to_owned());
+    };
+    let after = &rest[c.len_utf8()..];
+    match c {
+        'Q' if !in_class => {
+            let (quoted, after) = after.split_once("\\E").unwrap_or((after, ""));
+            out.push_str(&regex::escape(quoted));
+            return Ok(after);
+        }
+        'E' if !in_class => {}
+        'd' => out.push_str("[0-9]"),
+        'D' => out.push_str("[^0-9]"),
+        's' => out.push_str("[\\t\\n\\f\\r ]"),
+        'S' => out.push_str("[^\\t\\n\\f\\r ]"),
+        'w' => out.push_str("[0-9A-Za-z_]"),
+        'W' => out.push_str("[^0-9A-Za-z_]"),
+        'b' if !in_class => out.push_str("(?-u:\\b)"),
+        'B' if !in_class => out.push_str("(?-u:\\B)"),
+        'C' => return Err("\\C (a single byte) is not available in regular expressions here".to_owned()),
+        '<' | '>' => out.push(c),
+        c => {
+            out.push('\\');
+            out.push(c);
+        }
+    }
+    Ok(after)
+}
+
+/// The inside of `[…]`.
+fn class<'a>(mut rest: &'a str, out: &mut String) -> Result<&'a str, String> {
+    out.push('[');
+    if let Some(after) = rest.strip_prefix('^') {
+        out.push('^');
+        rest = after;
+    }
+    let mut first = true;
+    loop {
+        let Some(c) = rest.chars().next() else {
+            return Err("the regular expression has a [ without its ]".to_owned());
+        };
+        rest = &rest[c.len_utf8()..];
+        match c {
+            ']' if !first => {
+                out.push(']');
+                return Ok(rest);
+            }
+            '\\' => rest = escape(rest, out, true)?,
+            '[' if rest.starts_with(':') && rest.contains(":]") => {
+                let end = rest.find(":]").map_or(0, |at| at + 2);
+                out.push('[');
+                out.push_str(&rest[..end]);
+                rest = &rest[end..];
+            }
+            // Set operations of the crate, plain characters for Go.
+            '[' | ']' | '&' | '~' => {
+                out.push('\\');
+                out.push(c);
+            }
+            '-' if first || rest.starts_with(']') => out.push_str("\\-"),
+            c => out.push(c),
+        }
+        first = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::anchored;
+
+    #[track_caller]
+    fn check(pattern: &str, matching: &[&str], others: &[&str]) {
+        let regex = anchored(pattern).unwrap();
+        matching.iter().for_each(|text| assert!(regex.is_match(text), "{pattern} should match {text:?}"));
+        others.iter().for_each(|text| assert!(!regex.is_match(text), "{pattern} should not match {text:?}"));
+    }
+
+    #[test]
+    fn whole_texts_match_line_breaks_included() {
+        check("foo", &["foo"], &["foobar", "xfoo", ""]);
+        check("foo|bar", &["foo", "bar"], &["foox", "xbar"]);
+        check("f.o", &["foo", "f\no"], &[]);
+        check("(.*)", &["", "a\nb"], &[]);
+        check("", &[""], &["a"]);
+    }
+
+    #[test]
+    fn classes_are_ascii_as_in_go() {
+        check(r"\d+", &["12"], &["\u{661}"]);
+        check(r"\w", &["_"], &["\u{e4}"]);
+        check(r"\W", &["\u{e4}"], &["a"]);
+        check(r"[\d\s]+", &["1 2"], &["x"]);
+        check(r"[^\w]", &["-"], &["a"]);
+        check(r"a\b.b", &["a-b"], &["axb"]);
+        check(r"\pL+", &["\u{e4}b"], &["1"]);
+    }
+
+    #[test]
+    fn brackets_hold_plain_characters() {
+        check("[a[b]", &["a", "[", "b"], &["]"]);
+        check("[]a]", &["]", "a"], &["["]);
+        check("[^]a]", &["b"], &["]", "a"]);
+        check("[a&&b]", &["a", "&", "b"], &[]);
+        check("[a~~b]", &["~"], &[]);
+        check("[-a]", &["-", "a"], &[]);
+        check("[a-]", &["-", "a"], &["b"]);
+        check("[[:alpha:]_]+", &["ab_"], &["1"]);
+        check("[a-c]", &["b"], &["-"]);
+    }
+
+    #[test]
+    fn quotes_and_escapes_are_gos() {
+        check(r"\Qa.b\E+", &["a.b", "a.bb"], &["axb"]);
+        check(r"\Qa.b", &["a.b"], &["axb"]);
+        check(r"\/\-\<\>\:", &["/-<>:"], &[]);
+        check(r"\x41\101", &["AA"], &[]);
+        check("(?i)prod", &["PROD"], &[]);
+        check("(?P<x>a)", &["a"], &[]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (pattern, part) in [
+            ("(", "unclosed group"),
+            ("a)(b", "unopened group"),
+            ("[a", "without its ]"),
+            ("a\\", "ends with a backslash"),
+            ("*", "missing expression"),
+            (r"\C", "single byte"),
+        ] {
+            let error = anchored(pattern).unwrap_err();
+            assert!(error.contains(part), "{pattern}: {error}");
+        }
+    }
+}
