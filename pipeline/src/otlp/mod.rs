@@ -2,6 +2,7 @@
 //! [`wire`] reads protobuf fields, the views name them, [`write`] makes them.
 
 pub mod bound;
+mod canonical;
 pub mod check;
 pub mod count;
 pub mod edit;
@@ -15,8 +16,13 @@ pub mod view;
 pub mod wire;
 pub mod write;
 
+pub use canonical::canonical;
 pub use place::Place;
 pub use wire::WireError;
 
+#[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

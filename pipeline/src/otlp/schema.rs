@@ -132,6 +132,11 @@ impl Type {
         }
     }
 
+    /// The field of that number.
+    pub(super) fn field(self, number: u32) -> Option<&'static FieldType> {
+        self.fields().iter().find(|field| field.number == number)
+    }
+
     /// The fields, in the order of their numbers.
     #[rustfmt::skip]
     pub(super) const fn fields(self) -> &'static [FieldType] {

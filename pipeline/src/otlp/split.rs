@@ -185,7 +185,7 @@ impl<'a> Splitter<'a> {
 
     /// Adds `items` items that stand together in one field.
     fn add(&mut self, field: &'a [u8], items: usize) {
-        if !self.fits(field.len(), items) {
+        if self.items_bytes > 0 && !self.fits(field.len(), items) {
             self.finish_part();
         }
         for i in 0..self.path.len() {
@@ -215,7 +215,7 @@ impl<'a> Splitter<'a> {
 
     /// Whether the current part may take so many more bytes and items at this place.
     fn fits(&self, bytes: usize, items: usize) -> bool {
-        if self.items_bytes == 0 || (self.items + items <= self.max_items && self.len_with(bytes) <= self.max_bytes) {
+        if self.items + items <= self.max_items && self.len_with(bytes) <= self.max_bytes {
             return true;
         }
         let envelopes: usize = self.path.iter().map(|level| level.envelope_len).sum();

@@ -20,7 +20,7 @@ use table::{ACTIONS, Action, Actions, ENVELOPE_ACTIONS};
 pub struct Checked {
     /// Spans, data points or log records.
     pub items: usize,
-    /// Whether a message that should occur once occurs more often; see [`canonical`](super::canonical::canonical).
+    /// Whether a message that should occur once occurs more often; see [`canonical`](super::canonical).
     pub needs_joining: bool,
 }
 
