@@ -1,5 +1,5 @@
 //! What the frame counts where batches cross an edge, under the collector's names, with every counter resolved once.
-//! For each component and signal `received = delivered + dropped + refused + in flight`.
+//! For each component and signal `received + made = delivered + dropped + refused + in flight`.
 
 use std::fmt;
 
@@ -58,7 +58,7 @@ impl Flow {
         Flow {
             received: meter.counter(
                 "slipring_received_items_total",
-                "Items a component was given: delivered + dropped + refused + in flight.",
+                "Items a component was given; with those it made: delivered + dropped + refused + in flight.",
                 labels,
             ),
             delivered: meter.counter(

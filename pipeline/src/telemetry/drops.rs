@@ -54,6 +54,14 @@ impl Drops {
         &self.component
     }
 
+    /// Counts `items` of `signal` that the component made beyond those it was given, as where one becomes several.
+    pub fn made(&self, signal: Signal, items: usize) {
+        if items > 0 {
+            let labels = &[self.kind.map_or("", Kind::name), &*self.component, signal.name()];
+            self.meter.ledger().made.with_label_values(labels).inc_by(items as u64);
+        }
+    }
+
     /// Counts `items` of `signal` as dropped for `reason`.
     pub fn record(&self, signal: Signal, items: usize, reason: &Reason) {
         if items > 0 {
@@ -94,6 +102,7 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 pub(super) struct Ledger {
     clock: Clock,
     counters: IntCounterVec,
+    made: IntCounterVec,
     entries: Mutex<HashMap<Key, Entry>>,
 }
 
@@ -113,7 +122,10 @@ impl Ledger {
         let counters = IntCounterVec::new(opts, &["kind", "component", "signal", "reason"])
             .expect("names and labels are constants");
         registry.register(Box::new(counters.clone())).expect("the registry is new");
-        Ledger { clock, counters, entries: Mutex::default() }
+        let opts = Opts::new("slipring_made_items_total", "Items that a component made beyond those it was given.");
+        let made = IntCounterVec::new(opts, &["kind", "component", "signal"]).expect("names and labels are constants");
+        registry.register(Box::new(made.clone())).expect("the registry is new");
+        Ledger { clock, counters, made, entries: Mutex::default() }
     }
 
     fn record(&self, who: &Drops, signal: Signal, items: usize, reason: &Reason) {

@@ -81,3 +81,11 @@ fn an_action_is_required() {
         ["'::actions': must have at least one action"]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_conforms() {
+    pipeline::testing::conformance::processor::<Factory>(
+        "actions: [{key: a, value: 1, action: upsert}, {pattern: b, action: hash}]",
+    )
+    .await;
+}

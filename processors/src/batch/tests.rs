@@ -64,3 +64,8 @@ fn the_collectors_rules_are_checked() {
     );
     assert_eq!(problems::<Config>("{send_batch_max_size: 8191}").len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_conforms() {
+    pipeline::testing::conformance::processor::<Factory>("timeout: 1s").await;
+}

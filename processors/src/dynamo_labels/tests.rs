@@ -160,3 +160,8 @@ fn what_is_said_in_vain_is_noticed() {
     );
     assert_eq!(said_in_vain("{labels: {dynamo_component: x}}"), [""; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_conforms() {
+    pipeline::testing::conformance::processor::<Factory>("{namespace: n, component: c, labels: {a: b}}").await;
+}

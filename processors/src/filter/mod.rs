@@ -67,7 +67,7 @@ impl Processor for Filter {
             return Ok(batch);
         }
         let signal = batch.signal();
-        let mut dropped = 0;
+        let (mut dropped, mut made) = (0, 0);
         let edited = batch.map_parts(|part| -> Result<_, Refused> {
             let edited = match &self.rules {
                 Rules::Items(selection) => {
@@ -83,9 +83,13 @@ impl Processor for Filter {
                     }
                 }
             };
-            dropped += edited.as_ref().map_or(0, |edited| edited.items_removed);
+            if let Some(edited) = &edited {
+                dropped += edited.items_removed;
+                made += edited.items_added;
+            }
             Ok(edited)
         })?;
+        self.drops.made(signal, made);
         self.drops.record(signal, dropped, &Reason::new("filtered", "the filter's config does not keep it"));
         Ok(edited)
     }

@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric::Data,
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
-use pipeline::testing::World;
+use pipeline::testing::{World, conformance};
 use pipeline::{Batch, Signal};
 use proptest::prelude::*;
 
@@ -152,6 +152,27 @@ fn what_is_dropped_is_counted() {
     assert!(out.is_empty() && out.parts().is_empty());
     let of = |signal: &str, items| (signal.to_owned(), "filtered".to_owned(), items);
     assert_eq!(world.dropped("filter/a"), [of("logs", 3), of("metrics", 5)]);
+}
+
+#[test]
+fn what_a_cut_makes_is_counted() {
+    let world = World::new();
+    let config = "metrics: {per_sample: true, include: {match_type: strict, metric_names: [h_bucket, h_sum, s_count]}}";
+    let filter = build::<Factory>(config, world.context_for("filter", Signal::Metrics)).unwrap();
+    let (before, after) = (scrape(TEXT).items(), filter.process(scrape(TEXT)).unwrap().items());
+    assert_eq!((before, after), (7, 5));
+    // Three buckets and a sum for the histogram, a count for the summary; the other five points are gone.
+    assert_eq!(pipeline::testing::count(&world.meter, "slipring_made_items_total", &[]), 3);
+    assert_eq!(world.dropped("filter"), [("metrics".to_owned(), "filtered".to_owned(), 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_conforms() {
+    conformance::processor::<Factory>("metrics: {include: {match_type: prefix, metric_names: [a]}}").await;
+    conformance::processor::<Factory>("metrics: {per_sample: true, exclude: {match_type: regexp, metric_names: [a]}}")
+        .await;
+    conformance::processor::<Factory>("logs: {exclude: {match_type: strict, bodies: [a, c]}}").await;
+    conformance::processor::<Factory>("spans: {exclude: {match_type: strict, span_names: [a, c]}}").await;
 }
 
 #[test]

@@ -206,3 +206,8 @@ fn the_collectors_rules_are_checked() {
     assert!(decode::<Config>(gc).unwrap().tunes_garbage_collection());
     assert!(!decode::<Config>("{check_interval: 1s, limit_mib: 5}").unwrap().tunes_garbage_collection());
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_conforms() {
+    pipeline::testing::conformance::processor::<Factory>("{check_interval: 1s, limit_mib: 100}").await;
+}

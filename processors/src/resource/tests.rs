@@ -93,3 +93,11 @@ proptest! {
         prop_assert_eq!(read_logs(&after).resource_logs, expected);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_conforms() {
+    pipeline::testing::conformance::processor::<Factory>(
+        "attributes: [{key: a, value: 1, action: upsert}, {pattern: b, action: hash}]",
+    )
+    .await;
+}
