@@ -80,13 +80,22 @@ struct Shared {
 impl FarSide {
     /// Listens on `far:80` in a world of its own, answers by the script and then with 204.
     pub async fn start(script: impl IntoIterator<Item = Say>) -> FarSide {
-        let world = World::new();
+        FarSide::start_in(&World::new(), script).await
+    }
+
+    /// The same in that world.
+    pub async fn start_in(world: &World, script: impl IntoIterator<Item = Say>) -> FarSide {
         let listener = world.doors.net.listen("far:80").await.unwrap();
         let shared = Arc::new(Shared { script: Mutex::new(script.into_iter().collect()), ..Shared::default() });
         let stop = CancellationToken::new();
         let handler = Arc::clone(&shared) as Arc<dyn Handler>;
         world.tasks.spawn(serve(listener, ServerOptions::default(), handler, world.tasks.clone(), stop.clone()));
-        FarSide { world, shared, stop }
+        FarSide { world: world.clone(), shared, stop }
+    }
+
+    /// Lives as long as its world, answers everything with 204.
+    pub async fn forever(world: &World) {
+        std::mem::forget(FarSide::start_in(world, []).await);
     }
 
     /// What was sent since the last call.

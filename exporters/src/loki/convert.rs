@@ -1,6 +1,7 @@
 //! From OTLP log records to Loki's streams and entries.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use pipeline::Batch;
 use pipeline::otlp::WireError;
@@ -13,16 +14,20 @@ use super::labels::{Added, Labels};
 use super::line::{Around, pieces};
 use super::metadata::Metadata;
 use super::streams::{StreamId, Streams};
+use crate::dropped::Dropped;
 use crate::plain;
 
 /// Streams that are remembered for a resource; more are looked up by their labels.
 const MOST_REMEMBERED: usize = 256;
+/// The most bytes that the entries of a batch take.
+const MOST_BYTES: usize = 256 << 20;
 
-/// Converts a batch of logs. Records without any time get `now`, nanoseconds since 1970.
+/// Converts a batch of logs, and counts the records for which there is no room. Records without any time get `now`,
+/// nanoseconds since 1970.
 ///
 /// # Errors
 /// When it is malformed.
-pub fn convert(config: &Config, adjusted: &Adjusted, batch: &Batch, now: u64) -> Result<Streams, WireError> {
+pub fn convert(config: &Config, adjusted: &Adjusted, batch: &Batch, now: u64) -> Result<(Streams, Dropped), WireError> {
     let mut converter = Converter {
         config,
         adjusted,
@@ -36,6 +41,7 @@ pub fn convert(config: &Config, adjusted: &Adjusted, batch: &Batch, now: u64) ->
         metadata: Metadata::default(),
         remembered: HashMap::new(),
         out: Streams::default(),
+        dropped: Dropped::default(),
     };
     for part in batch.parts() {
         for group in resources(part) {
@@ -44,7 +50,7 @@ pub fn convert(config: &Config, adjusted: &Adjusted, batch: &Batch, now: u64) ->
     }
     let mut out = converter.out;
     out.order(config.unique_timestamps);
-    Ok(out)
+    Ok((out, converter.dropped))
 }
 
 struct Converter<'a> {
@@ -63,15 +69,19 @@ struct Converter<'a> {
     line: String,
     metadata: Metadata,
     /// Streams of the resource by key.
-    remembered: HashMap<String, Place>,
+    remembered: HashMap<String, Rc<Place<'a>>>,
     out: Streams,
+    dropped: Dropped,
 }
 
-/// The stream of a record, and the labels for which there was no room in it.
-#[derive(Clone, Debug)]
-struct Place {
-    stream: StreamId,
+/// The stream of a record.
+struct Place<'a> {
+    /// `None` where nobody can be the tenant.
+    stream: Option<StreamId>,
+    /// Labels for which there was no room.
     moved: Vec<(String, String)>,
+    /// The resource's attributes that are not labels.
+    resource: Vec<KeyValue<'a>>,
 }
 
 impl<'a> Converter<'a> {
@@ -100,6 +110,12 @@ impl<'a> Converter<'a> {
     }
 
     fn record(&mut self, record: &LogRecord<'a>) -> Result<(), WireError> {
+        if self.out.byte_len() > MOST_BYTES {
+            // What a resource says is written for each of its records: a small request can ask for very large pushes.
+            let message = "the entries of one batch would take more than 256 MiB, send fewer records at once";
+            self.dropped.add("expansion_limit", message, 1);
+            return Ok(());
+        }
         self.attributes.clear();
         let mut hints = Hints::default();
         for attribute in record.attributes() {
@@ -110,13 +126,16 @@ impl<'a> Converter<'a> {
         }
         let hints = hints.over(&self.resource_hints);
         let place = self.place(record, &hints)?;
+        let Some(stream) = place.stream else {
+            let message = "a tenant's name has letters, digits and !-_.*'() in it, at most 150 of them";
+            self.dropped.add("bad_tenant", message, 1);
+            return Ok(());
+        };
         let config = self.config;
         let has_level = config.default_labels_enabled.level;
         let is_level = |a: &KeyValue<'_>| has_level && a.key == "level" && a.value.as_text().is_some();
         self.attributes.retain(|a| !is_attribute_label(config, &hints, a.key) && !is_level(a));
-        let is_other = |a: &&KeyValue<'_>| !is_resource_label(config, &hints, a.key) && a.key != "service.name";
-        let resource: Vec<_> = self.resource.iter().filter(is_other).copied().collect();
-        let around = Around { record, attributes: &self.attributes, resource: &resource, scope: self.scope };
+        let around = Around { record, attributes: &self.attributes, resource: &place.resource, scope: self.scope };
         let format = hints.format.unwrap_or(config.format);
         self.line.clear();
         around.write(&mut self.line, format)?;
@@ -132,7 +151,7 @@ impl<'a> Converter<'a> {
             }
         }
         self.adjusted.metadata_dropped(self.metadata.left_out());
-        self.entries(record, place.stream);
+        self.entries(record, stream);
         Ok(())
     }
 
@@ -159,14 +178,14 @@ impl<'a> Converter<'a> {
     }
 
     /// The stream of a record.
-    fn place(&mut self, record: &LogRecord<'a>, hints: &Hints) -> Result<Place, WireError> {
+    fn place(&mut self, record: &LogRecord<'a>, hints: &Hints) -> Result<Rc<Place<'a>>, WireError> {
         self.write_key(record, hints)?;
         if let Some(place) = self.remembered.get(&self.key) {
-            return Ok(place.clone());
+            return Ok(Rc::clone(place));
         }
-        let place = self.new_place(record, hints)?;
+        let place = Rc::new(self.new_place(record, hints)?);
         if self.remembered.len() < MOST_REMEMBERED {
-            self.remembered.insert(self.key.clone(), place.clone());
+            self.remembered.insert(self.key.clone(), Rc::clone(&place));
         }
         Ok(place)
     }
@@ -194,7 +213,7 @@ impl<'a> Converter<'a> {
     }
 
     /// Puts the labels together, the most important first.
-    fn new_place(&mut self, record: &LogRecord<'a>, hints: &Hints) -> Result<Place, WireError> {
+    fn new_place(&mut self, record: &LogRecord<'a>, hints: &Hints) -> Result<Place<'a>, WireError> {
         let config = self.config;
         let mut labels = Labels::default();
         let mut moved = Vec::new();
@@ -237,7 +256,10 @@ impl<'a> Converter<'a> {
         }
         self.adjusted.labels_moved(moved.len());
         let tenant = self.tenant(&hints.tenant)?;
-        Ok(Place { stream: self.out.stream(&tenant, labels.into_text()), moved })
+        let is_other = |a: &&KeyValue<'_>| !is_resource_label(config, hints, a.key) && a.key != "service.name";
+        let resource = self.resource.iter().filter(is_other).copied().collect();
+        let stream = is_tenant(&tenant).then(|| self.out.stream(&tenant, labels.into_text()));
+        Ok(Place { stream, moved, resource })
     }
 
     /// The value of the attribute that names the tenant, the record's before the resource's.
@@ -271,6 +293,12 @@ fn text(value: AnyValue<'_>) -> Result<String, WireError> {
     let mut out = String::new();
     plain::write_text(&mut out, value)?;
     Ok(out)
+}
+
+/// Whether Loki takes a tenant of that name; the empty one is the config's own.
+fn is_tenant(name: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!-_.*'()".contains(&byte);
+    name.len() <= 150 && name.bytes().all(is_legal) && !matches!(name, "." | "..")
 }
 
 /// The name of a severity, as the collector's former exporter wrote it.

@@ -26,7 +26,6 @@ pub use config::Config;
 use convert::convert;
 use streams::{Push, Streams};
 
-use crate::dropped::Dropped;
 use crate::http_push::Pusher;
 use crate::requests::{Answer, Cut, Progress, Requests};
 
@@ -78,9 +77,9 @@ struct Loki {
 impl Exporter for Loki {
     fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Exported> {
         Box::pin(async move {
-            let streams = convert(&self.config, &self.adjusted, batch, self.clock.now_unix_nanos())?;
+            let (streams, dropped) = convert(&self.config, &self.adjusted, batch, self.clock.now_unix_nanos())?;
             let pushes = Pushes { exporter: self, streams: &streams };
-            self.progress.export(batch, &pushes, Dropped::default()).await
+            self.progress.export(batch, &pushes, dropped).await
         })
     }
 

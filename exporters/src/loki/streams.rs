@@ -33,6 +33,7 @@ pub struct Streams {
     tenants: Vec<String>,
     streams: Vec<Stream>,
     known: HashMap<(usize, String), StreamId>,
+    label_bytes: usize,
     bytes: Writer,
     entries: Vec<Entry>,
 }
@@ -74,9 +75,16 @@ impl Streams {
             self.tenants.len() - 1
         });
         *self.known.entry((tenant, labels)).or_insert_with_key(|(tenant, labels)| {
+            // Once here and once in the table.
+            self.label_bytes += labels.len() * 2;
             self.streams.push(Stream { tenant: *tenant, labels: labels.clone() });
             StreamId(self.streams.len() - 1)
         })
+    }
+
+    /// Bytes of all entries and labels.
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len() + self.label_bytes
     }
 
     /// Adds an entry. `metadata` writes its structured metadata; `items` is 1 for the first entry of a record.

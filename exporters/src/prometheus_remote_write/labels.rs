@@ -220,6 +220,11 @@ pub struct Encoded {
 }
 
 impl Encoded {
+    /// Bytes of the labels.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Writes the labels of a series into a `TimeSeries`.
     pub fn write(&self, out: &mut Writer, name: &str, extra: Option<(&str, &str)>) {
         let bytes = self.bytes.as_slice();

@@ -24,6 +24,11 @@ mod fields {
     pub const TIMESTAMP: u32 = 2;
 }
 
+/// The most bytes that the series of a batch take.
+const MOST_BYTES: usize = 256 << 20;
+/// Bytes of a series beside its labels, roughly.
+const SERIES_OVERHEAD: usize = 64;
+
 impl<'a> Converter<'a> {
     pub(super) fn number(&mut self, point: &NumberPoint<'a>, is_sum: bool) -> Result<(), WireError> {
         let stale = point.flags & NO_RECORDED_VALUE != 0;
@@ -33,6 +38,9 @@ impl<'a> Converter<'a> {
         }
         let Some(time) = self.time(point.time) else { return Ok(()) };
         self.point_labels(point.attributes(), "")?;
+        if !self.has_room(1) {
+            return Ok(());
+        }
         let bits = sample_bits(point.value.as_f64(), stale);
         self.exemplars.clear();
         if is_sum {
@@ -52,6 +60,9 @@ impl<'a> Converter<'a> {
     pub(super) fn histogram(&mut self, point: &HistogramPoint<'a>) -> Result<(), WireError> {
         let Some(time) = self.time(point.time) else { return Ok(()) };
         self.point_labels(point.attributes(), "le")?;
+        if !self.has_room(point.explicit_bounds().count() + 3) {
+            return Ok(());
+        }
         let stale = point.flags & NO_RECORDED_VALUE != 0;
         self.exemplars.clear();
         self.exemplars.read(point.exemplars())?;
@@ -99,6 +110,9 @@ impl<'a> Converter<'a> {
         }
         let Some(time) = self.time(point.time) else { return Ok(()) };
         self.point_labels(point.attributes(), "")?;
+        if !self.has_room(1) {
+            return Ok(());
+        }
         self.exemplars.clear();
         self.exemplars.read(point.exemplars())?;
         let exemplars = std::mem::take(&mut self.exemplars);
@@ -117,6 +131,9 @@ impl<'a> Converter<'a> {
     pub(super) fn summary(&mut self, point: &SummaryPoint<'a>) -> Result<(), WireError> {
         let Some(time) = self.time(point.time) else { return Ok(()) };
         self.point_labels(point.attributes(), "quantile")?;
+        if !self.has_room(point.quantiles().count() + 2) {
+            return Ok(());
+        }
         let stale = point.flags & NO_RECORDED_VALUE != 0;
         for quantile in point.quantiles() {
             let quantile = quantile?;
@@ -131,6 +148,18 @@ impl<'a> Converter<'a> {
         let count = sample_bits(as_float(point.count), stale);
         self.series(time, 1, "_count", None, |out| write_sample(out, time, count));
         Ok(())
+    }
+
+    /// Whether so many series of the point fit in; if not, the point is dropped. Labels are encoded for each bucket, so a
+    /// small request can ask for a very large answer.
+    fn has_room(&mut self, series: usize) -> bool {
+        let each = self.labels.encoded().len() + self.name.len() + SERIES_OVERHEAD;
+        let fits = self.out.series.byte_len().saturating_add(each.saturating_mul(series)) <= MOST_BYTES;
+        if !fits {
+            let message = "the series of one batch would take more than 256 MiB, send fewer points or buckets at once";
+            self.out.dropped.add("expansion_limit", message, 1);
+        }
+        fits
     }
 
     fn point_labels(&mut self, attributes: KeyValues<'a>, extra: &'static str) -> Result<(), WireError> {

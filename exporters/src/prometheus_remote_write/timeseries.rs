@@ -60,6 +60,11 @@ impl TimeSeries {
         self.entries.push(Entry { lane, time, start, end: self.bytes.len(), items });
     }
 
+    /// Bytes of all series.
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Orders what was pushed into so many lanes.
     pub fn order(&mut self, lanes: usize) {
         if !self.entries.is_sorted_by_key(|e| (e.lane, e.time)) {

@@ -20,7 +20,7 @@ fn pushed(yaml: &str, batch: &Batch) -> (PushRequest, World) {
     let world = World::new();
     let config: Config = decode(&format!("endpoint: http://loki\n{yaml}")).unwrap();
     let adjusted = Adjusted::new(&world.context("loki"));
-    let streams = convert(&config, &adjusted, batch, TIME + 99).unwrap();
+    let (streams, _) = convert(&config, &adjusted, batch, TIME + 99).unwrap();
     let push = streams.cut(0, usize::MAX, usize::MAX).unwrap();
     (PushRequest::decode(push.request.body.as_slice()).unwrap(), world)
 }
@@ -221,4 +221,17 @@ fn structured_metadata_beyond_lokis_limits_is_left_out_and_counted() {
     assert_eq!(entry.structured_metadata.len(), 128);
     assert_eq!(entry.structured_metadata[0].name, "trace_id");
     assert_eq!(adjusted(&world, "metadata_dropped"), 73);
+}
+
+#[test]
+fn a_small_request_cannot_ask_for_more_entries_than_there_is_memory_for() {
+    let world = World::new();
+    let config: Config = decode("endpoint: http://loki").unwrap();
+    let long = "x".repeat(60_000);
+    let records = (0..5000).map(|i| record(i, "", &[])).collect();
+    let batch = batch(vec![resource(&[("long", &long)], records)]);
+    let (streams, dropped) = convert(&config, &Adjusted::new(&world.context("loki")), &batch, TIME).unwrap();
+    let (counts, left) = (dropped.into_counts(), streams.byte_len());
+    assert_eq!((counts.len(), counts[0].0.code), (1, "expansion_limit"));
+    assert!((400..1000).contains(&counts[0].1) && left < 257 << 20, "{counts:?}, {left} bytes");
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs};
 use pipeline::config::testing::{decode, decode_exporter};
 use pipeline::delivery::Sizer;
+use pipeline::testing::conformance;
 use pipeline::{Batch, Exporter, ExporterFactory, Receipt, Refused, Signal};
 use proptest::prelude::*;
 use prost::Message;
@@ -73,6 +74,14 @@ async fn each_tenant_has_pushes_of_its_own() {
 }
 
 #[tokio::test]
+async fn records_of_nobody_who_could_be_a_tenant_are_dropped() {
+    let far = FarSide::start([]).await;
+    let of = |team: &str| resource(&[("loki.tenant", "team"), ("team", team)], vec![record(1, team, &[])]);
+    let receipt = exporter(&far, "").export(&batch(vec![of("rötlich"), of(".."), of("a|b"), of("red")])).await.unwrap();
+    assert_eq!((dropped(&receipt), entries(&far.take())), (vec![("bad_tenant", 3)], vec![1]));
+}
+
+#[tokio::test]
 async fn pushes_stay_below_their_limit_and_in_order() {
     let far = FarSide::start([]).await;
     let line = "x".repeat(1000);
@@ -128,6 +137,11 @@ async fn a_push_that_is_too_large_is_halved_and_so_is_one_that_keeps_failing() {
     assert!(exporter.export(&batch).await.is_err());
     assert_eq!(exporter.export(&batch).await, Ok(Receipt::default()));
     assert_eq!(entries(&far.take()), [4, 4, 2, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_does_what_every_exporter_does() {
+    conformance::exporter::<Factory>(ENDPOINT, FarSide::forever).await;
 }
 
 #[tokio::test]
@@ -205,14 +219,14 @@ proptest! {
     fn every_record_is_pushed_in_order_within_its_stream(resources in resource_logs(), most in 50..400usize) {
         let batch = batch(resources);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let sent = runtime.block_on(async {
+        let (sent, receipt) = runtime.block_on(async {
             let far = FarSide::start([]).await;
             let yaml = format!("max_batch_size_bytes: {most}\nmax_line_bytes: 16\nattribute_labels: [a]");
-            exporter(&far, &yaml).export(&batch).await.unwrap();
-            far.take()
+            let receipt = exporter(&far, &yaml).export(&batch).await.unwrap();
+            (far.take(), receipt)
         });
         let mut last: HashMap<(String, String), i64> = HashMap::new();
-        let mut whole = 0;
+        let mut whole: usize = dropped(&receipt).iter().map(|(_, items)| items).sum();
         for sent in &sent {
             let push = decoded(sent);
             let count: usize = push.streams.iter().map(|s| s.entries.len()).sum();

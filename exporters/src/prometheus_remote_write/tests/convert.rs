@@ -331,6 +331,19 @@ fn what_remote_write_cannot_say_is_dropped_and_counted_by_reason() {
     assert_eq!(batch.items(), 6);
 }
 
+#[test]
+fn a_small_request_cannot_ask_for_more_series_than_there_is_memory_for() {
+    let long = "x".repeat(10_000);
+    let huge = HistogramDataPoint {
+        explicit_bounds: vec![1.0; 30_000],
+        bucket_counts: vec![1; 30_001],
+        ..histogram_point(&[("long", &long)])
+    };
+    let batch = plain(vec![histogram("h", "", vec![huge]), gauge("g", "", vec![point(&[], 1.0)])]);
+    let (series, dropped) = lines(&conversion(), &batch);
+    assert_eq!((series.len(), dropped), (1, vec![("expansion_limit", 1)]));
+}
+
 fn exemplar(value: f64, filtered: &[(&str, &str)]) -> Exemplar {
     Exemplar {
         filtered_attributes: attributes(filtered),

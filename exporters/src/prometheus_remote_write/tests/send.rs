@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pipeline::config::testing::{decode, decode_exporter};
 use pipeline::delivery::Sizer;
-use pipeline::testing::Fault;
+use pipeline::testing::{Fault, conformance};
 use pipeline::{Batch, Exported, Exporter, ExporterFactory, Reason, Receipt, Refused, Signal};
 use prost::Message;
 
@@ -209,6 +209,11 @@ async fn nothing_is_sent_where_nothing_has_a_form() {
     let receipt = exporter(&far, "").export(&plain(vec![gauge("g", "", vec![zero])])).await.unwrap();
     assert_eq!(receipt.dropped.len(), 1);
     assert_eq!(far.take().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_does_what_every_exporter_does() {
+    conformance::exporter::<Factory>(ENDPOINT, FarSide::forever).await;
 }
 
 #[tokio::test]
