@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::lane::{Owner, Shipment};
+use super::trouble::Trouble;
 use super::{RetrySettings, Sizer, cut};
 use crate::batch::{Batch, Parts};
 use crate::component::{Exported, Exporter, Outcome, Reason, Receipt, Refused};
@@ -27,6 +28,7 @@ pub(super) struct Courier {
     pub(super) retry: RetrySettings,
     pub(super) counts: ExporterCounts,
     pub(super) end: End,
+    pub(super) trouble: Trouble,
     /// Items dropped because the process ended.
     pub(super) lost: AtomicU64,
 }
@@ -155,7 +157,10 @@ impl Courier {
         self.counts.exporting(batch);
         loop {
             let (after, last) = match self.attempt(batch).await {
-                Ok(receipt) => return Ok(receipt),
+                Ok(receipt) => {
+                    self.trouble.worked(&self.counts.drops);
+                    return Ok(receipt);
+                }
                 Err(Refused::Reject { reason }) => return Err(Failure::Rejected(reason)),
                 Err(Refused::Retry { after, reason }) => (after, reason),
             };
@@ -168,7 +173,7 @@ impl Courier {
                 let why = Reason::new("retry_exhausted", format!("given up after {limit:?}: {last}"));
                 return Err(Failure::GivenUp { last, why: Some(why) });
             }
-            tracing::debug!(component = %self.counts.drops.component(), ?wait, "will try again: {last}");
+            self.trouble.failed(&self.counts.drops, &last, wait);
             if !self.end.wait(Instant::now() + wait).await {
                 let why = Reason::new(SHUTDOWN, format!("not delivered before the shutdown deadline: {last}"));
                 return Err(Failure::GivenUp { last, why: Some(why) });

@@ -14,6 +14,7 @@ mod cut;
 mod lane;
 mod queue;
 mod settings;
+mod trouble;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use settings::{BatchSettings, QueueSettings, RetrySettings, Settings, Sizer}
 use self::courier::{Courier, End};
 use self::lane::LaneSettings;
 use self::queue::Queue;
+use self::trouble::Trouble;
 use crate::batch::{Batch, Signal};
 use crate::component::{BoxFuture, Consumer, Exporter, Outcome, Refused};
 use crate::config::ComponentId;
@@ -78,6 +80,7 @@ impl Delivery {
             retry: settings.retry.clone(),
             counts: counts.clone(),
             end: End::default(),
+            trouble: Trouble::default(),
             lost: AtomicU64::new(0),
         };
         Delivery {
