@@ -8,5 +8,5 @@ use pipeline::Registry;
 
 /// Adds every receiver to a registry.
 pub fn register(registry: &mut Registry) {
-    registry.receiver::<otlp::Factory>().receiver::<prometheus::Factory>();
+    registry.receiver::<file_log::Factory>().receiver::<otlp::Factory>().receiver::<prometheus::Factory>();
 }

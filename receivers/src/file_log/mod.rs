@@ -1,4 +1,168 @@
-//! Tails files.
+//! Tails files: each line becomes a log record, and the place in a file moves only when the pipeline has taken what was
+//! read before it. See the README beside this file.
+//!
+//! One task runs the receiver. Everything that blocks (looking, reading, cutting lines, the checkpoint) is done by
+//! [`Reader`], which the task sends through `spawn_blocking` for one step at a time: a step makes at most as many batches
+//! as may still be on their way, so a slow disk or a huge file never keeps the runtime's threads, and nothing is read
+//! while the pipeline refuses. Blocking steps, unlike a thread of its own, need no channels and keep a paused clock still.
 
-pub mod format;
-pub mod operators;
+mod checkpoint;
+mod complaints;
+mod config;
+mod fingerprint;
+mod format;
+mod lines;
+mod offer;
+mod operators;
+mod progress;
+mod read;
+mod reader;
+mod recorder;
+mod settings;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipeline::Signal;
+use pipeline::component::{BoxFuture, Context, Error, Life, Outputs, Receiver};
+use pipeline::config::Problem;
+use pipeline::registry::ReceiverFactory;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep_until};
+
+use self::complaints::Complaints;
+pub use self::config::Config;
+use self::config::Retry;
+use self::offer::Offer;
+use self::reader::{Answer, Reader, Step};
+use self::settings::Settings;
+use self::watch::{Now, Watch};
+
+/// Batches that may be on their way at once. None of them shares a file with another one.
+const WINDOW: usize = 4;
+
+/// Builds `file_log` receivers.
+pub struct Factory;
+
+impl ReceiverFactory for Factory {
+    const TYPES: &'static [&'static str] = &["file_log", "filelog"];
+    const SIGNALS: &'static [Signal] = &[Signal::Logs];
+    const ABOUT: &'static str = "Tails files and makes a log record of each line.";
+    type Config = Config;
+
+    fn build(config: Config, context: Context) -> Result<Box<dyn Receiver>, Error> {
+        let settings = Settings::new(&config).map_err(|problems| say(&problems))?;
+        Ok(Box::new(FileLog {
+            settings: Arc::new(settings),
+            poll: config.poll_interval.get(),
+            retry: config.retry_on_failure,
+            context,
+        }))
+    }
+}
+
+fn say(problems: &[Problem]) -> String {
+    problems.iter().map(|p| format!("{}: {}", p.path, p.message)).collect::<Vec<_>>().join("; ")
+}
+
+struct FileLog {
+    settings: Arc<Settings>,
+    poll: Duration,
+    retry: Retry,
+    context: Context,
+}
+
+impl Receiver for FileLog {
+    fn run(self: Box<Self>, next: Outputs, life: Life) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(async move { (*self).run(next, life).await })
+    }
+}
+
+impl FileLog {
+    async fn run(self, next: Outputs, life: Life) -> Result<(), Error> {
+        let Some(next) = next.signal(Signal::Logs).cloned() else {
+            life.ready();
+            life.stopped().await;
+            return Ok(());
+        };
+        let offer = Offer { next, retry: self.retry, life: life.clone(), drops: self.context.drops.clone() };
+        let mut reader = self.reader().await?;
+        let mut offers: JoinSet<Option<Answer>> = JoinSet::new();
+        let mut answers = Vec::new();
+        let mut look_at = Instant::now();
+        let mut said_ready = false;
+        while !life.is_stopped() {
+            let now = self.now();
+            let look = now.instant >= look_at;
+            if look {
+                look_at = now.instant + self.poll;
+            }
+            let batches = WINDOW - offers.len().min(WINDOW);
+            let step = Step { answers: std::mem::take(&mut answers), look, batches, last: false, now };
+            let filled;
+            (reader, filled) = blocking(reader, step).await?;
+            for filled in filled {
+                offers.spawn(offer.clone().make(filled));
+            }
+            if !std::mem::replace(&mut said_ready, true) {
+                life.ready();
+            }
+            tokio::select! {
+                () = life.stopped() => {}
+                Some(answer) = offers.join_next() => answers.extend(answer?),
+                () = sleep_until(look_at) => {}
+            }
+            while let Some(answer) = offers.try_join_next() {
+                answers.extend(answer?);
+            }
+        }
+        while let Some(answer) = offers.join_next().await {
+            answers.extend(answer?);
+        }
+        let last = Step { answers, look: false, batches: 0, last: true, now: self.now() };
+        blocking(reader, last).await.map(|_| ())
+    }
+
+    fn now(&self) -> Now {
+        Now { instant: Instant::now(), wall: self.context.doors.clock.now() }
+    }
+
+    /// Reads the checkpoint.
+    async fn reader(&self) -> Result<Reader, Error> {
+        let (context, settings) = (self.context.clone(), self.settings.clone());
+        let reader = spawn_blocking(move || {
+            let Context { id, doors, data_dir, .. } = &context;
+            let at = checkpoint::path(data_dir, id);
+            let place = at.display();
+            let known = match checkpoint::load(&*doors.files, &at) {
+                Ok(known) => {
+                    let files = known.as_ref().map(VecDeque::len).unwrap_or_default();
+                    tracing::info!(receiver = %id, files, "offsets are kept in {place}");
+                    known
+                }
+                Err(error) => {
+                    let so = "all files are read from their beginning";
+                    tracing::error!(receiver = %id, "cannot read the offsets in {place}: {error}; {so}");
+                    Some(VecDeque::new())
+                }
+            };
+            let watch = Watch::new(settings, doors.files.clone(), Complaints::of(id), known);
+            Reader::new(watch, at, &context)
+        });
+        Ok(reader.await?)
+    }
+}
+
+/// Runs one step where blocking is allowed.
+async fn blocking(mut reader: Reader, step: Step) -> Result<(Reader, Vec<read::Filled>), Error> {
+    let done = spawn_blocking(move || {
+        let filled = reader.step(step);
+        (reader, filled)
+    });
+    Ok(done.await?)
+}

@@ -9,6 +9,7 @@ use super::civil::{Civil, rfc3339};
 use super::json::{JsonError, Members, Raw, Str};
 use super::record::{Record, span_id, trace_flags, trace_id};
 use super::severity::Severity;
+use crate::file_log::recorder::Attributes;
 
 /// What a top-level field of a line is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +76,19 @@ fn usual(key: &str) -> Use {
 /// The most attributes that one line gives; the rest stays in the body and is counted as dropped.
 const MOST_ATTRIBUTES: usize = 128;
 
-/// Writes what a line's fields say into the record: attributes, times, severity, trace context. Not the body. Of a field
-/// that stands twice the first counts: Dynamo writes its own fields before those of the event.
+/// Writes what a line's fields say into the record: attributes, times, severity, trace context. Not the body, and no
+/// attribute whose key is `taken`. Of a field that stands twice the first counts: Dynamo writes its own fields before those
+/// of the event.
 ///
 /// # Errors
 /// Where the line is no JSON object; what was written until then is of no use.
-pub fn write(fields: Fields, line: &str, observed: u64, record: &mut Record<'_>) -> Result<(), JsonError> {
+pub fn write(
+    fields: Fields,
+    line: &str,
+    taken: &Attributes,
+    observed: u64,
+    record: &mut Record<'_>,
+) -> Result<(), JsonError> {
     let mut seen: SmallVec<[&str; 32]> = SmallVec::new();
     let (mut time, mut level) = (None, None);
     let (mut trace, mut span, mut flags) = (None, None, None);
@@ -96,7 +104,8 @@ pub fn write(fields: Fields, line: &str, observed: u64, record: &mut Record<'_>)
             (Use::SpanId, Raw::Str(text)) => span = span.or_else(|| span_id(text.raw)),
             (Use::TraceFlags, Raw::Str(text)) => flags = flags.or_else(|| trace_flags(text.raw)),
             (_, Raw::Null | Raw::Nested(_)) => {}
-            _ if seen.contains(&key.raw) => {}
+            (Use::Level | Use::TraceId | Use::SpanId | Use::TraceFlags, _) if fields == Fields::Dynamo => {}
+            _ if seen.contains(&key.raw) || taken.has(key.raw) => {}
             _ if seen.len() == MOST_ATTRIBUTES => dropped += 1,
             _ => {
                 seen.push(key.raw);

@@ -95,8 +95,8 @@ fn level_word(line: &str) -> Option<(Severity, &str)> {
 
 /// Whether a word is set off as a level is: in capitals, or in brackets, or as `level=word`.
 fn stands_alone(word: &str, before: Option<u8>, after: Option<u8>) -> bool {
-    let apart = matches!(before, None | Some(b' ' | b'[' | b'(' | b'<' | b'|' | b'\t' | b'='))
-        && matches!(after, None | Some(b' ' | b']' | b')' | b'>' | b'|' | b'\t' | b':' | b','));
+    let apart = matches!(before, None | Some(b' ' | b'[' | b'(' | b'<' | b'|' | b'\t' | b'=' | b'"'))
+        && matches!(after, None | Some(b' ' | b']' | b')' | b'>' | b'|' | b'\t' | b':' | b',' | b'"'));
     let marked = matches!(before, Some(b'[' | b'<' | b'|' | b'=')) || after == Some(b']');
     apart && (marked || word.bytes().all(|b| b.is_ascii_uppercase()))
 }

@@ -1,0 +1,321 @@
+//! The settings of `file_log`: the collector's names and defaults, and `format`, which is ours.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use pipeline::config::{ByteSize, GoDuration, Problem, Settings, StringList, Text};
+use pipeline::doors::Glob;
+use serde::Deserialize;
+
+use super::operators::{Operator, Steps};
+
+/// The body of a `file_log` receiver.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Globs of the files to read; required.
+    pub include: StringList,
+    /// Globs of files to leave alone.
+    pub exclude: StringList,
+    /// Leaves files alone that were last changed longer ago; 0 for none.
+    pub exclude_older_than: GoDuration,
+    /// Where to begin in files that are there at the first start. Files that come later are read from their beginning.
+    pub start_at: StartAt,
+    /// How often the files are looked at.
+    pub poll_interval: GoDuration,
+    /// How many of its first bytes, and of those before the place reached, tell a file from others.
+    pub fingerprint_size: ByteSize,
+    /// Where reading buffers begin; they grow to `max_log_size` as needed.
+    pub initial_buffer_size: ByteSize,
+    /// The longest line, without its end.
+    pub max_log_size: ByteSize,
+    /// What becomes of longer ones.
+    pub max_log_size_behavior: Oversize,
+    /// When a last line without an end is taken as it is, after the file's last growth; 0 for never.
+    pub force_flush_period: GoDuration,
+    /// What the bytes of a line are.
+    pub encoding: String,
+    /// Whether white space at the start of a line stays. By default it does with `format`, and not without.
+    pub preserve_leading_whitespaces: Option<bool>,
+    /// Whether white space at the end of a line stays. By default it does with `format`, and not without.
+    pub preserve_trailing_whitespaces: Option<bool>,
+    /// The file's attributes on each record.
+    #[serde(rename = "~attributes")]
+    pub include_file: IncludeFile,
+    /// Twice the number of files that are held open between reads.
+    pub max_concurrent_files: usize,
+    /// What a shorter file means that begins as before.
+    pub on_truncate: OnTruncate,
+    /// Attributes of each record.
+    pub attributes: BTreeMap<String, Text>,
+    /// Attributes of the resource.
+    pub resource: BTreeMap<String, Text>,
+    /// What the lines are.
+    pub format: Option<Format>,
+    /// How lines become records, where `format` does not say it.
+    pub operators: Vec<Operator>,
+    /// How a batch is offered again that the pipeline refuses.
+    pub retry_on_failure: Retry,
+    /// Files that have not changed are never opened, whatever this says.
+    pub skip_unmodified_files: bool,
+    /// Settings that only work as they are.
+    #[serde(rename = "~fixed")]
+    pub fixed: Fixed,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            include: StringList::default(),
+            exclude: StringList::default(),
+            exclude_older_than: GoDuration::default(),
+            start_at: StartAt::End,
+            poll_interval: GoDuration::from_millis(200),
+            fingerprint_size: ByteSize(1000),
+            initial_buffer_size: ByteSize(16 << 10),
+            max_log_size: ByteSize(1 << 20),
+            max_log_size_behavior: Oversize::Split,
+            force_flush_period: GoDuration::from_millis(500),
+            encoding: "utf-8".to_owned(),
+            preserve_leading_whitespaces: None,
+            preserve_trailing_whitespaces: None,
+            include_file: IncludeFile::default(),
+            max_concurrent_files: 1024,
+            on_truncate: OnTruncate::ReadWholeFile,
+            attributes: BTreeMap::new(),
+            resource: BTreeMap::new(),
+            format: None,
+            operators: Vec::new(),
+            retry_on_failure: Retry::default(),
+            skip_unmodified_files: false,
+            fixed: Fixed::default(),
+        }
+    }
+}
+
+/// `start_at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartAt {
+    /// With the first line.
+    Beginning,
+    /// With what is written from now on.
+    End,
+}
+
+/// `max_log_size_behavior`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Oversize {
+    /// The rest of the line becomes further records.
+    Split,
+    /// The rest of the line is left out.
+    Truncate,
+}
+
+/// `on_truncate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnTruncate {
+    /// Nothing is read until the file is longer than what was read of it.
+    Ignore,
+    /// The file is read from its beginning.
+    ReadWholeFile,
+    /// Reading goes on at its present end.
+    ReadNew,
+}
+
+/// `format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// The log lines of NVIDIA Dynamo (`DYN_LOGGING_CONSOLE_FORMAT=jsonl`), with whatever else its processes write.
+    DynamoJsonl,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The attributes `log.file.*` of each record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a key of the config")]
+pub struct IncludeFile {
+    /// `log.file.name`.
+    pub include_file_name: bool,
+    /// `log.file.path`.
+    pub include_file_path: bool,
+    /// `log.file.name_resolved`.
+    pub include_file_name_resolved: bool,
+    /// `log.file.path_resolved`.
+    pub include_file_path_resolved: bool,
+    /// `log.file.owner.name`.
+    pub include_file_owner_name: bool,
+    /// `log.file.owner.group.name`.
+    pub include_file_owner_group_name: bool,
+    /// `log.file.permissions`.
+    pub include_file_permissions: bool,
+    /// `log.file.record_number`, from 1.
+    pub include_file_record_number: bool,
+    /// `log.file.record_offset`.
+    pub include_file_record_offset: bool,
+}
+
+impl Default for IncludeFile {
+    fn default() -> IncludeFile {
+        IncludeFile {
+            include_file_name: true,
+            include_file_path: false,
+            include_file_name_resolved: false,
+            include_file_path_resolved: false,
+            include_file_owner_name: false,
+            include_file_owner_group_name: false,
+            include_file_permissions: false,
+            include_file_record_number: false,
+            include_file_record_offset: false,
+        }
+    }
+}
+
+/// `retry_on_failure`. Unlike the collector's, on by default and without end: the file is the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Retry {
+    /// Whether a refused batch is offered again; otherwise it is dropped.
+    pub enabled: bool,
+    /// The first wait; each further one is half as long again.
+    pub initial_interval: GoDuration,
+    /// The longest wait.
+    pub max_interval: GoDuration,
+    /// After which a batch is dropped; 0 for never.
+    pub max_elapsed_time: GoDuration,
+}
+
+impl Default for Retry {
+    fn default() -> Retry {
+        Retry {
+            enabled: true,
+            initial_interval: GoDuration::from_secs(1),
+            max_interval: GoDuration::from_secs(30),
+            max_elapsed_time: GoDuration::default(),
+        }
+    }
+}
+
+/// Settings of the collector that are taken with their default and refused with any other value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a key of the config")]
+pub struct Fixed {
+    /// Only `""`.
+    pub compression: String,
+    /// Only `false`.
+    pub delete_after_read: bool,
+    /// Only `false`.
+    pub acquire_fs_lock: bool,
+    /// Only `false`.
+    pub file_cache_advise: bool,
+    /// Only 0.
+    pub max_batches: u64,
+    /// Only 0.
+    pub polls_to_archive: u64,
+}
+
+/// What the bytes of a line are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Text; what is no UTF-8 is replaced.
+    Utf8,
+    /// Text; a line that is no UTF-8 becomes a body of bytes.
+    Utf8Raw,
+    /// Bytes, not cut into lines.
+    Nop,
+}
+
+impl Encoding {
+    /// The encoding of that name.
+    pub fn from_name(name: &str) -> Option<Encoding> {
+        match name.to_ascii_lowercase().as_str() {
+            "" | "utf-8" | "utf8" | "ascii" | "us-ascii" => Some(Encoding::Utf8),
+            "utf-8-raw" => Some(Encoding::Utf8Raw),
+            "nop" => Some(Encoding::Nop),
+            _ => None,
+        }
+    }
+}
+
+impl Settings for Config {
+    const REMOVED: &'static [(&'static str, &'static str)] = &[
+        ("storage", "offsets are kept in the data directory without any extension; leave it out"),
+        ("multiline", "each line is a record; multiline is not carried out yet"),
+        ("header", "headers are not carried out yet; their lines are read like others"),
+        ("ordering_criteria", "all files that match are read; narrow `include` instead"),
+    ];
+
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut say = |path: &str, message: &str| problems.push(Problem::at(path, message));
+        if self.include.is_empty() {
+            say("", "needs \"include\": globs of the files to read, such as [/var/log/dynamo/*.jsonl]");
+        }
+        for (key, globs) in [("include", &self.include), ("exclude", &self.exclude)] {
+            for (i, text) in globs.iter().enumerate() {
+                match Glob::new(text) {
+                    Err(error) => say(&format!("{key}.{i}"), &error.to_string()),
+                    Ok(_) if key == "include" && !Path::new(text).is_absolute() && text.starts_with('~') => {
+                        say(&format!("{key}.{i}"), "`~` is not expanded; write the folder in full or as ${env:HOME}");
+                    }
+                    Ok(_) => {}
+                }
+            }
+        }
+        if self.poll_interval.get() < Duration::from_millis(1) {
+            say("poll_interval", "the least is 1ms");
+        }
+        if self.fingerprint_size.get() < 16 || self.fingerprint_size.get() > 1 << 20 {
+            say("fingerprint_size", "the least is 16 bytes, the most 1MiB");
+        }
+        if self.max_log_size.get() == 0 || self.max_log_size.get() > 1 << 30 {
+            say("max_log_size", "the least is 1 byte, the most 1GiB");
+        }
+        if self.max_concurrent_files < 2 {
+            say("max_concurrent_files", "the least is 2");
+        }
+        if Encoding::from_name(&self.encoding).is_none() {
+            say("encoding", "is not carried out; encodings that work are utf-8, utf-8-raw, ascii and nop");
+        }
+        if self.format.is_some() && !self.operators.is_empty() {
+            say("format", "reads the lines by itself; leave out `format` or `operators`");
+        }
+        if self.retry_on_failure.enabled && self.retry_on_failure.initial_interval.is_zero() {
+            say("retry_on_failure.initial_interval", "must be more than 0");
+        }
+        for (map, values) in [("attributes", &self.attributes), ("resource", &self.resource)] {
+            for key in values.iter().filter(|(_, v)| v.starts_with("EXPR(")).map(|(k, _)| k) {
+                say(&format!("{map}.{key}"), "expressions are not carried out; give a text, ${env:NAME} if need be");
+            }
+        }
+        self.fixed.check(&mut say);
+        problems.extend(Steps::build(&self.operators).err().unwrap_or_default());
+        problems
+    }
+}
+
+impl Fixed {
+    fn check(&self, say: &mut impl FnMut(&str, &str)) {
+        if !self.compression.is_empty() {
+            say("compression", "compressed files are not carried out yet; leave it out and exclude them");
+        }
+        for (set, key, advice) in [
+            (self.delete_after_read, "delete_after_read", "files are never deleted; leave it out"),
+            (self.acquire_fs_lock, "acquire_fs_lock", "files are never locked; leave it out"),
+            (self.file_cache_advise, "file_cache_advise", "the page cache is never advised; leave it out"),
+            (self.max_batches != 0, "max_batches", "only 0: all files are read in turn; leave it out"),
+            (self.polls_to_archive != 0, "polls_to_archive", "files that are gone are always remembered; leave it out"),
+        ] {
+            if set {
+                say(key, advice);
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Reads what files have got and makes batches of it: in turn, a batch at a time, so that no file keeps others waiting and
+//! nothing but the batches is held in memory. An open line at the end of a file is not held but read again.
+
+use std::io;
+use std::time::Duration;
+
+use pipeline::Batch;
+use pipeline::doors::File;
+use tokio::time::Instant;
+
+use super::fingerprint::Print;
+use super::format::record::Requests;
+use super::lines::Piece;
+use super::progress::{Position, fill};
+use super::recorder::{Line, Source, Written};
+use super::watch::{GONE_PATIENCE, Now, Tail, Watch, print_before};
+
+/// A batch is handed on when it has so many bytes.
+pub const BATCH_BYTES: usize = 512 << 10;
+/// The most that is read of a file at once, unless a line is longer.
+const CHUNK: usize = 256 << 10;
+/// How many batches with parts of one file may be on their way. With one, lines arrive in the order of the file, whatever
+/// is refused; [`Progress`](super::progress::Progress) would take more.
+const ON_THE_WAY: usize = 1;
+
+/// A batch, and the parts of files in it.
+#[derive(Debug)]
+pub struct Filled {
+    /// The records.
+    pub batch: Batch,
+    /// Its number.
+    pub number: u64,
+    /// The numbers of the progresses that it moves.
+    pub parts: Vec<u64>,
+}
+
+/// Reads files into batches. Keeps its buffer.
+#[derive(Debug, Default)]
+pub struct Filler {
+    buffer: Vec<u8>,
+    requests: Requests,
+    next_batch: u64,
+    /// The file that was read last when a batch was full; the one behind it is next. Otherwise it is the turn of the file
+    /// that was found first, so that a renamed file comes before the one that has replaced it.
+    last: Option<u64>,
+}
+
+/// What was read beside the batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Lines that operators were told to drop.
+    pub dropped: usize,
+    /// Whether some place of arrival has moved without a batch, over empty lines.
+    pub moved: bool,
+}
+
+impl Filler {
+    /// Reads until a batch is full or nothing is left to read.
+    pub fn fill(&mut self, watch: &mut Watch, now: Now, beside: &mut Beside) -> Option<Filled> {
+        let number = self.next_batch;
+        let mut parts = Vec::new();
+        for id in self.in_turn(watch, now.instant) {
+            let Some(tail) = watch.tails.remove(&id) else { continue };
+            let Some((mut tail, file)) = open(watch, tail, now.instant) else { continue };
+            let id = tail.progress.id;
+            let before = tail.progress.read.offset;
+            let mut at = tail.progress.read;
+            if let Err(error) = self.read(watch, &mut tail, &*file, &mut at, now, beside) {
+                watch.complaints.warn("cannot read file", tail.progress.path.display(), error, now.instant);
+            }
+            // What was read before an error is in the batch.
+            if at.offset != before {
+                at.before = print_before(&*file, at.offset, watch.settings.fingerprint_size).unwrap_or(Print::EMPTY);
+                tail.progress.sent(number, at);
+                parts.push(tail.progress.id);
+            }
+            watch.keep(&mut tail, file);
+            watch.tails.insert(tail.progress.id, tail);
+            if self.requests.bytes() >= BATCH_BYTES {
+                self.last = Some(id);
+                break;
+            }
+        }
+        if self.requests.bytes() < BATCH_BYTES {
+            self.last = None;
+        }
+        if self.requests.items() == 0 {
+            for id in parts {
+                beside.moved |= watch.progress_mut(id).is_some_and(|p| p.answered(number));
+            }
+            return None;
+        }
+        self.next_batch += 1;
+        Some(Filled { batch: self.requests.take(), number, parts })
+    }
+
+    /// The files that have something to read, from behind the one that was read last.
+    fn in_turn(&self, watch: &Watch, now: Instant) -> Vec<u64> {
+        let from = self.last.map_or(0, |id| id + 1);
+        let tails = watch.tails.range(from..).chain(watch.tails.range(..from));
+        tails.filter(|(_, tail)| wants_reading(watch, tail, now)).map(|(id, _)| *id).collect()
+    }
+
+    /// Reads lines from `at` on, which moves, until the batch is full or the file is at its end.
+    fn read(
+        &mut self,
+        watch: &mut Watch,
+        tail: &mut Tail,
+        file: &dyn File,
+        at: &mut Position,
+        now: Now,
+        beside: &mut Beside,
+    ) -> io::Result<()> {
+        let settings = watch.settings.clone();
+        let take_open_line = open_line_is_due(settings.flush_after, tail, now.instant);
+        tail.looked = None;
+        let mut want = settings.buffer_size;
+        loop {
+            let left = usize::try_from(tail.stat.len.saturating_sub(at.offset)).unwrap_or(CHUNK);
+            want = want.max(left.saturating_add(1).min(CHUNK));
+            if self.buffer.len() < want {
+                self.buffer.resize(want, 0);
+            }
+            let read = fill(file, at.offset, &mut self.buffer[..want])?;
+            let at_end = read < want;
+            let used = self.cut(watch, tail, read, take_open_line && at_end, at, now, beside);
+            if self.requests.bytes() >= BATCH_BYTES {
+                break;
+            }
+            if at_end {
+                tail.at_end(at.offset, read - used, now.instant);
+                break;
+            }
+            if used == 0 {
+                want = want.saturating_mul(2).min(settings.cutter.room().max(want + 1));
+            }
+        }
+        if self.buffer.len() > CHUNK.max(settings.buffer_size) {
+            self.buffer = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Makes records of the lines at the start of the buffer. Answers how many bytes they take.
+    #[allow(clippy::too_many_arguments)]
+    fn cut(
+        &mut self,
+        watch: &mut Watch,
+        tail: &Tail,
+        read: usize,
+        last: bool,
+        at: &mut Position,
+        now: Now,
+        beside: &mut Beside,
+    ) -> usize {
+        let Watch { settings, complaints, .. } = watch;
+        let source = Source { attributes: &tail.attributes, observed: now.unix_nanos() };
+        let mut used = 0;
+        while used < read && self.requests.bytes() < BATCH_BYTES {
+            let bytes = &self.buffer[used..read];
+            let taken = match settings.cutter.next(bytes, &mut at.in_rest, last) {
+                Piece::Open => break,
+                Piece::Rest(taken) => taken,
+                Piece::Line { len, taken } => {
+                    let line = Line { bytes: &bytes[..len], number: at.records + 1, offset: at.offset };
+                    let written = settings.recorder.write(line, source, &mut self.requests, |trouble| {
+                        if trouble.loud {
+                            let whom = format_args!("{} in {}", trouble.operator, tail.progress.path.display());
+                            complaints.warn("an operator cannot work on a line", whom, trouble.why, now.instant);
+                        }
+                    });
+                    at.records += u64::from(written != Written::Nothing);
+                    beside.dropped += usize::from(written == Written::Dropped);
+                    taken
+                }
+            };
+            used += taken;
+            at.offset += taken as u64;
+        }
+        used
+    }
+}
+
+/// Opens a file if it is not open, and compares it with what was read. `None` when the file is not there, so that the tail
+/// rests, or cannot be read now.
+fn open(watch: &mut Watch, mut tail: Tail, now: Instant) -> Option<(Tail, Box<dyn File>)> {
+    let size = watch.settings.fingerprint_size;
+    let was_open = watch.take_file(&mut tail);
+    let opened = was_open.map_or_else(|| watch.files.open(&tail.progress.path), Ok);
+    let compared = opened.and_then(|file| Ok((file.stat()?, file))).and_then(|(stat, file)| {
+        if (stat.device, stat.inode) != (tail.stat.device, tail.stat.inode) {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
+        tail.stat = stat;
+        let verdict = tail.progress.compare(&*file, stat.len, size)?;
+        Ok((verdict, file))
+    });
+    let error = match compared {
+        Ok((verdict, file)) => return Some((watch.settle(tail, verdict, &*file), file)),
+        Err(error) => error,
+    };
+    let id = tail.progress.id;
+    if error.kind() == io::ErrorKind::NotFound {
+        watch.tails.insert(id, tail);
+        watch.rest(id);
+    } else {
+        watch.complaints.warn("cannot read file", tail.progress.path.display(), error, now);
+        watch.tails.insert(id, tail);
+    }
+    None
+}
+
+impl Tail {
+    /// Everything was read but the bytes of an open line behind `offset`.
+    fn at_end(&mut self, offset: u64, open: usize, now: Instant) {
+        self.looked = Some((self.stat.len, self.stat.modified));
+        let len = offset + open as u64;
+        self.open_line = match self.open_line {
+            _ if open == 0 => None,
+            Some((before, since)) if before == len => Some((before, since)),
+            _ => Some((len, now)),
+        };
+    }
+}
+
+fn wants_reading(watch: &Watch, tail: &Tail, now: Instant) -> bool {
+    tail.progress.in_flight.len() < ON_THE_WAY
+        && (tail.changed() || open_line_is_due(watch.settings.flush_after, tail, now))
+}
+
+/// Whether the open line at the end of a file is taken as it is: nothing has come for long enough, or nothing will come
+/// because the file is gone.
+fn open_line_is_due(flush_after: Option<Duration>, tail: &Tail, now: Instant) -> bool {
+    let Some((_, since)) = tail.open_line else { return false };
+    let gone = tail.gone_since.is_some_and(|gone| now - gone >= GONE_PATIENCE);
+    gone || flush_after.is_some_and(|after| now - since >= after)
+}

@@ -1,0 +1,151 @@
+//! The blocking half of the receiver, one step at a time: take answers in, keep the checkpoint, look, read. It runs where
+//! blocking is allowed and is handed back after each step; between steps it is nowhere.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pipeline::Signal;
+use pipeline::component::{Context, Reason};
+use pipeline::doors::Files;
+use pipeline::telemetry::{Drops, Meter};
+use tokio::time::Instant;
+
+use super::checkpoint;
+use super::read::{Beside, Filled, Filler};
+use super::watch::{Now, Watch};
+
+/// While reading goes on without a pause, the checkpoint is written after so many bytes of batches have arrived.
+const UNSAVED_BYTES: usize = 8 << 20;
+
+/// Everything about files.
+pub struct Reader {
+    watch: Watch,
+    filler: Filler,
+    files: Arc<dyn Files>,
+    checkpoint: PathBuf,
+    drops: Drops,
+    gauges: Gauges,
+    /// Bytes of batches that have arrived since the checkpoint was written, if there is anything to write.
+    unsaved: Option<usize>,
+    /// From then on, files that are found are new ones, which are read from their beginning.
+    ever_saved: bool,
+}
+
+/// What a step is to do.
+#[derive(Debug)]
+pub struct Step {
+    /// Batches that were answered since the last step.
+    pub answers: Vec<Answer>,
+    /// Whether to look which files there are.
+    pub look: bool,
+    /// How many batches to make at most.
+    pub batches: usize,
+    /// Whether nothing comes after this step, so that the checkpoint is written in any case.
+    pub last: bool,
+    /// The time.
+    pub now: Now,
+}
+
+/// The answer to a batch: it has arrived, or was dropped with a reason. A batch that was neither has no answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The batch's number.
+    pub batch: u64,
+    /// The progresses it moves.
+    pub parts: Vec<u64>,
+    /// Its size.
+    pub bytes: usize,
+}
+
+impl Reader {
+    /// Reads the files of `watch`, with its checkpoint there.
+    pub fn new(watch: Watch, checkpoint: PathBuf, context: &Context) -> Reader {
+        Reader {
+            watch,
+            filler: Filler::default(),
+            files: context.doors.files.clone(),
+            checkpoint,
+            drops: context.drops.clone(),
+            gauges: Gauges { meter: context.meter.clone(), receiver: context.id.to_string() },
+            unsaved: Some(0),
+            ever_saved: false,
+        }
+    }
+
+    /// One step. Answers the batches made.
+    pub fn step(&mut self, step: Step) -> Vec<Filled> {
+        for answer in step.answers {
+            for id in answer.parts {
+                if let Some(progress) = self.watch.progress_mut(id) {
+                    progress.answered(answer.batch);
+                }
+            }
+            self.unsaved = Some(self.unsaved.unwrap_or(0) + answer.bytes);
+        }
+        if step.look {
+            let watched = self.watch.watched();
+            self.watch.look(step.now);
+            if self.watch.watched() != watched {
+                self.unsaved.get_or_insert(0);
+            }
+        }
+        let mut beside = Beside::default();
+        let mut filled = Vec::new();
+        while filled.len() < step.batches {
+            let Some(batch) = self.filler.fill(&mut self.watch, step.now, &mut beside) else { break };
+            filled.push(batch);
+        }
+        if step.look {
+            self.gauges.set(self.watch.held_open(), self.watch.watched());
+        }
+        if beside.dropped > 0 {
+            let reason = Reason::new("operator", "an operator was told to drop what it cannot work on");
+            self.drops.record(Signal::Logs, beside.dropped, &reason);
+        }
+        if beside.moved {
+            self.unsaved.get_or_insert(0);
+        }
+        let much = self.unsaved.is_some_and(|bytes| bytes >= UNSAVED_BYTES);
+        if step.last || filled.is_empty() || much || !self.ever_saved {
+            self.save(step.now.instant);
+        }
+        filled
+    }
+
+    fn save(&mut self, now: Instant) {
+        if self.unsaved.is_none() {
+            return;
+        }
+        match checkpoint::save(&*self.files, &self.checkpoint, self.watch.progress()) {
+            Ok(()) => (self.unsaved, self.ever_saved) = (None, true),
+            Err(error) => {
+                let path = self.checkpoint.display();
+                self.watch.complaints.warn(
+                    "cannot write the offsets, lines would come again after a restart",
+                    path,
+                    error,
+                    now,
+                );
+                self.unsaved = Some(0);
+            }
+        }
+    }
+}
+
+/// The collector's metrics of its file consumer.
+struct Gauges {
+    meter: Meter,
+    receiver: String,
+}
+
+impl Gauges {
+    fn set(&self, open: usize, reading: usize) {
+        let labels = [("receiver", self.receiver.as_str())];
+        for (name, help, value) in [
+            ("otelcol_fileconsumer_open_files", "Files that are held open.", open),
+            ("otelcol_fileconsumer_reading_files", "Files that are read.", reading),
+        ] {
+            self.meter.gauge(name, help, &labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+    }
+}
