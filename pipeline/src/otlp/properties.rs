@@ -16,7 +16,7 @@ use prost::Message;
 use super::arbitrary::Source;
 use super::edit::{self, Attributes, Change, Level, When};
 use super::view::{self, View};
-use super::{WireError, canonical, check, count, filter, split};
+use super::{WireError, canonical, check, count, filter, json, split};
 use crate::batch::{Edited, Signal};
 
 /// An item with all that belongs to it. Of a metric each point is an item, in a metric of its own; a metric without
@@ -386,5 +386,14 @@ proptest! {
             prop_assert_eq!(count::items(signal, &edited.bytes), Ok(items + edited.items_added - edited.items_removed));
             prop_assert!(rows(signal, &edited.bytes).len() >= rows(signal, &request).len());
         }
+    }
+
+    #[test]
+    fn json_and_back_is_the_same(signal in signals(), bytes in bytes()) {
+        let (request, _) = requests(signal, &mut Source(&bytes));
+        let text = json::from_proto(signal, &request).unwrap();
+        let back = Bytes::from(json::to_proto(signal, &text).unwrap());
+        prop_assert_eq!(rows(signal, &back), rows(signal, &request));
+        prop_assert_eq!(json::from_proto(signal, &back), Ok(text));
     }
 }
