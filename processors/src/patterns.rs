@@ -1,5 +1,6 @@
 //! Lists of texts to match: exact, by regular expression, or (ours) by prefix.
 
+use pipeline::config::re2;
 use regex::RegexSet;
 use serde::Deserialize;
 
@@ -52,12 +53,7 @@ impl Patterns {
                 Ok(Patterns::Strict(texts))
             }
             MatchType::Prefix => Ok(Patterns::Prefix(boxed())),
-            MatchType::Regexp => {
-                for (i, text) in texts.iter().enumerate() {
-                    regex::Regex::new(text).map_err(|e| (i, not_a_regexp(text, &e)))?;
-                }
-                RegexSet::new(texts).map(Patterns::Regexp).map_err(|e| (0, e.to_string()))
-            }
+            MatchType::Regexp => re2::regex_set(texts).map(Patterns::Regexp),
             MatchType::Expr => {
                 Err((0, "is of match_type expr, which is not supported: use strict, regexp or prefix".to_owned()))
             }
@@ -73,17 +69,6 @@ impl Patterns {
             Patterns::Regexp(set) => set.is_match(text),
         }
     }
-}
-
-/// What is wrong with a text that is not a regular expression.
-pub fn not_a_regexp(text: &str, error: &regex::Error) -> String {
-    let why = match error {
-        regex::Error::Syntax(long) => {
-            long.lines().last().unwrap_or_default().trim_start_matches("error: ").trim().to_owned()
-        }
-        other => other.to_string(),
-    };
-    format!("is {text:?}, which is not a regular expression: {why}")
 }
 
 #[cfg(test)]
@@ -110,6 +95,6 @@ mod tests {
     fn a_broken_regular_expression_is_named_with_its_index() {
         let (at, why) = Patterns::new(MatchType::Regexp, &["a".into(), "(b".into()]).unwrap_err();
         assert_eq!(at, 1);
-        assert_eq!(why, "is \"(b\", which is not a regular expression: unclosed group");
+        assert_eq!(why, "\"(b\" is not a regular expression: unclosed group");
     }
 }

@@ -37,6 +37,7 @@ mod nearest;
 mod parse;
 mod pipelines;
 mod print;
+pub mod re2;
 pub mod report;
 mod retired;
 mod scalar;

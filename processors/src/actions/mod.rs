@@ -5,13 +5,11 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-use pipeline::config::Problem;
-use regex::Regex;
+use pipeline::config::{Problem, re2};
 use serde::Deserialize;
 
 pub use run::Actions;
 
-use crate::patterns::not_a_regexp;
 use crate::value::Value;
 
 /// One action, as the config writes it.
@@ -138,9 +136,9 @@ fn check_one(action: &Action, path: &str, problems: &mut Vec<Problem>) {
 }
 
 fn check_pattern(verb: Verb, pattern: &str) -> Option<String> {
-    let regex = match Regex::new(pattern) {
+    let regex = match re2::regex(pattern) {
         Ok(regex) => regex,
-        Err(error) => return Some(not_a_regexp(pattern, &error)),
+        Err(why) => return Some(why),
     };
     let mut groups = regex.capture_names().skip(1).peekable();
     if verb != Verb::Extract {

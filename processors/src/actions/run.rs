@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use pipeline::Metadata;
+use pipeline::config::re2;
 use pipeline::otlp::WireError;
 use pipeline::otlp::edit::{Attributes, When};
 use pipeline::otlp::view::{AnyValue, View};
@@ -100,7 +101,7 @@ impl Op {
     fn new(action: &Action) -> Result<Op, String> {
         let verb = Verb::of(action).ok_or("action is required")?;
         let key: Box<str> = action.key.as_str().into();
-        let pattern = || Regex::new(&action.pattern).map_err(|e| e.to_string());
+        let pattern = || re2::regex(&action.pattern);
         let keys = || -> Result<Keys, String> {
             Ok(Keys {
                 key: Some(key.clone()).filter(|key| !key.is_empty()),

@@ -150,7 +150,7 @@ attributes:
             "'::attributes[6]::pattern': is \"(x)\", which has a group without a name: write (?P<attribute>…), or (?:…) \
              for a plain group",
             "'::attributes[7]::pattern': is \"x\", which has no named group: write (?P<attribute>…) around what to extract",
-            "'::attributes[8]::pattern': is \"(\", which is not a regular expression: unclosed group",
+            "'::attributes[8]::pattern': \"(\" is not a regular expression: unclosed group",
             "'::attributes[9]': needs a converted_type: int, double or string",
             "'::attributes[10]::converted_type': is \"number\", use int, double or string",
             "'::attributes[11]::pattern': does not go with update, only with extract, delete and hash",

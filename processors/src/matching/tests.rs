@@ -181,16 +181,15 @@ exclude:
   libraries: [{name: '['}]
   attributes: [{value: x}, {key: k, value: 5}, {key: k, value: '*'}]
 ";
-    let not_a_regexp = |path: &str, text: &str, why: &str| {
-        format!("'::exclude::{path}': is {text:?}, which is not a regular expression: {why}")
-    };
+    let not_a_regexp =
+        |path: &str, text: &str, why: &str| format!("'::exclude::{path}': {text:?} is not a regular expression: {why}");
     assert_eq!(
         problems::<Config>(yaml),
         [
             "'::include': needs a match_type: strict, regexp or prefix".to_owned(),
             not_a_regexp("services[1]", "(", "unclosed group"),
             "'::exclude::log_severity_number::min': is 25, severity numbers go from 1 to 24".to_owned(),
-            not_a_regexp("libraries[0]::name", "[", "unclosed character class"),
+            not_a_regexp("libraries[0]::name", "[", "it has a [ without its ]"),
             "'::exclude::attributes[0]': needs a key: the attribute to match".to_owned(),
             "'::exclude::attributes[1]::value': is a whole number, regexp and prefix match text: put it in quotes or use \
              match_type strict"

@@ -13,7 +13,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use pipeline::config::Problem;
+use pipeline::config::{Problem, re2};
 use regex::Regex;
 
 pub use self::config::Operator;
@@ -164,17 +164,13 @@ fn action(kind: &Kind, path: &str, problems: &mut Vec<Problem>) -> Option<Action
 }
 
 fn build_regex(pattern: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Regex> {
-    let problem = match Regex::new(pattern) {
+    let problem = match re2::regex(pattern) {
         _ if pattern.is_empty() => Problem::at(path, "needs \"regex\""),
         Ok(regex) if regex.capture_names().flatten().next().is_none() => {
             Problem::at(format!("{path}.regex"), "has no named group; a named group looks like (?P<level>[A-Z]+)")
         }
         Ok(regex) => return Some(regex),
-        Err(error) => {
-            let text = error.to_string();
-            let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            Problem::at(format!("{path}.regex"), format!("is no regular expression: {last}"))
-        }
+        Err(why) => Problem::at(format!("{path}.regex"), why),
     };
     problems.push(problem);
     None

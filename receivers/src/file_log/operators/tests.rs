@@ -267,7 +267,7 @@ operators:
         "needs \"parse_from\"",
         "the id \"json_parser\" is taken",
         "entries go to the next operator, which is \"a\"",
-        "is no regular expression",
+        "is not a regular expression",
         "has no named group",
         "use `copy`",
         "is \"message\", which is no field",

@@ -2,14 +2,12 @@
 
 pub mod config;
 mod md5;
-mod re2;
 
 #[cfg(test)]
 mod tests;
 
+pub use pipeline::config::re2::anchored;
 use regex::Regex;
-
-pub use re2::anchored;
 
 use super::labels::{Labels, NameRule};
 

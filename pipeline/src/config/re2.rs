@@ -1,19 +1,49 @@
 //! Go's regular expressions (RE2) in the words of the `regex` crate. What Go takes and means is kept: classes such as
 //! `\d` are ASCII, nothing nests inside brackets, `\Q…\E` quotes, any punctuation may be escaped.
 
-use regex::{Regex, RegexBuilder};
+use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+
+/// Compiles `pattern` as the collector does: it matches anywhere in a text, and `.` matches no line break.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn regex(pattern: &str) -> Result<Regex, String> {
+    let compile = |text: &str| RegexBuilder::new(text).octal(true).build();
+    compile(&translated(pattern)?).map_err(|error| not_one(pattern, &reason(&error)))
+}
+
+/// Compiles several like [`regex`], to find out at once whether one of them matches.
+///
+/// # Errors
+/// The index of the first that does not compile, and what is wrong with it.
+pub fn regex_set(patterns: &[String]) -> Result<RegexSet, (usize, String)> {
+    let mut all = Vec::with_capacity(patterns.len());
+    for (i, pattern) in patterns.iter().enumerate() {
+        regex(pattern).map_err(|why| (i, why))?;
+        all.push(translated(pattern).map_err(|why| (i, why))?);
+    }
+    RegexSetBuilder::new(all).octal(true).build().map_err(|error| (0, reason(&error)))
+}
 
 /// Compiles `pattern` so that it matches whole texts only, line breaks included, as Prometheus does.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn anchored(pattern: &str) -> Result<Regex, String> {
-    let translated = translate(pattern)?;
+    let translated = translated(pattern)?;
     // Compiled alone first, so that a pattern such as `a)(b` cannot hide behind the group around it.
     let build = |text: &str| RegexBuilder::new(text).octal(true).dot_matches_new_line(true).build();
     build(&translated)
         .and_then(|_| build(&format!("^(?:{translated})$")))
-        .map_err(|error| format!("{pattern:?} is not a regular expression: {}", reason(&error)))
+        .map_err(|error| not_one(pattern, &reason(&error)))
+}
+
+fn translated(pattern: &str) -> Result<String, String> {
+    translate(pattern).map_err(|why| not_one(pattern, &why))
+}
+
+fn not_one(pattern: &str, why: &str) -> String {
+    format!("{pattern:?} is not a regular expression: {why}")
 }
 
 /// The last line of the crate's message is the reason, the ones before draw the place.
@@ -40,7 +70,7 @@ fn translate(pattern: &str) -> Result<String, String> {
 /// What follows a backslash.
 fn escape<'a>(rest: &'a str, out: &mut String, in_class: bool) -> Result<&'a str, String> {
     let Some(c) = rest.chars().next() else {
-        return Err("the regular expression ends with a backslash".to_owned());
+        return Err("it ends with a backslash".to_owned());
     };
     let after = &rest[c.len_utf8()..];
     match c {
@@ -58,7 +88,7 @@ fn escape<'a>(rest: &'a str, out: &mut String, in_class: bool) -> Result<&'a str
         'W' => out.push_str("[^0-9A-Za-z_]"),
         'b' if !in_class => out.push_str("(?-u:\\b)"),
         'B' if !in_class => out.push_str("(?-u:\\B)"),
-        'C' => return Err("\\C (a single byte) is not available in regular expressions here".to_owned()),
+        'C' => return Err("\\C (a single byte) is not available".to_owned()),
         '<' | '>' => out.push(c),
         c => {
             out.push('\\');
@@ -78,7 +108,7 @@ fn class<'a>(mut rest: &'a str, out: &mut String) -> Result<&'a str, String> {
     let mut first = true;
     loop {
         let Some(c) = rest.chars().next() else {
-            return Err("the regular expression has a [ without its ]".to_owned());
+            return Err("it has a [ without its ]".to_owned());
         };
         rest = &rest[c.len_utf8()..];
         match c {
@@ -107,7 +137,7 @@ fn class<'a>(mut rest: &'a str, out: &mut String) -> Result<&'a str, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::anchored;
+    use super::{anchored, regex, regex_set};
 
     #[track_caller]
     fn check(pattern: &str, matching: &[&str], others: &[&str]) {
@@ -123,6 +153,16 @@ mod tests {
         check("f.o", &["foo", "f\no"], &[]);
         check("(.*)", &["", "a\nb"], &[]);
         check("", &[""], &["a"]);
+    }
+
+    #[test]
+    fn parts_of_texts_match_where_nothing_anchors() {
+        let regex = regex(r"\Qa.b\E|^c.d$").unwrap();
+        assert!(regex.is_match("xa.by") && regex.is_match("c-d") && !regex.is_match("c\nd"));
+        let set = |patterns: &[&str]| regex_set(&patterns.iter().map(|&p| p.to_owned()).collect::<Vec<_>>());
+        assert!(set(&["x", r"^\d$"]).unwrap().is_match("7"));
+        assert!(!set(&["x", r"^\d$"]).unwrap().is_match("\u{661}"));
+        assert_eq!(set(&["x", "("]).unwrap_err().0, 1);
     }
 
     #[test]
