@@ -2,6 +2,7 @@
 
 pub(in crate::prometheus) mod flatten;
 mod layout;
+mod model;
 mod staleness;
 
 use std::sync::Arc;
