@@ -5,20 +5,39 @@ use super::{Fault, Kind, LabelSpan, Parser, Span};
 /// The longest piece of a body that an error shows.
 const SHOWN_BYTES: usize = 60;
 
+/// What a byte can be in a name.
+const CLASSES: [u8; 256] = classes();
+/// It may stand in a label name.
+const LABEL_NAME: u8 = 1;
+/// It may stand in a metric name.
+const METRIC_NAME: u8 = 2;
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[allow(clippy::cast_possible_truncation, reason = "below 256")]
+        let b = byte as u8;
+        if b.is_ascii_alphanumeric() || b == b'_' {
+            table[byte] = LABEL_NAME | METRIC_NAME;
+        } else if b == b':' {
+            table[byte] = METRIC_NAME;
+        }
+        byte += 1;
+    }
+    table
+}
+
+/// How many bytes at the start are of that class.
+#[inline]
+fn run_of(class: u8, bytes: &[u8]) -> usize {
+    bytes.iter().position(|&b| CLASSES[b as usize] & class == 0).unwrap_or(bytes.len())
+}
+
 /// Whether a metric name may begin with this byte.
 #[inline]
 pub(super) const fn begins_name(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':')
-}
-
-#[inline]
-const fn continues_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':')
-}
-
-#[inline]
-const fn continues_label_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+    CLASSES[byte as usize] & METRIC_NAME != 0 && !byte.is_ascii_digit()
 }
 
 /// What a format's rules say about labels.
@@ -85,8 +104,7 @@ impl<'a> Parser<'a> {
     pub(super) fn take_name(&mut self) -> bool {
         match self.peek() {
             Some(byte) if begins_name(byte) => {
-                let rest = &self.body[self.at..];
-                self.at += rest.iter().position(|&b| !continues_name(b)).unwrap_or(rest.len());
+                self.at += run_of(METRIC_NAME, &self.body[self.at..]);
                 true
             }
             _ => false,
@@ -163,8 +181,7 @@ impl<'a> Parser<'a> {
                     quoted
                 }
                 Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' => {
-                    let rest = &self.body[self.at..];
-                    self.at += rest.iter().position(|&b| !continues_label_name(b)).unwrap_or(rest.len());
+                    self.at += run_of(LABEL_NAME, &self.body[self.at..]);
                     self.span_from(start)
                 }
                 _ => return Err(self.wanted("a label name or }")),

@@ -12,7 +12,14 @@ fn line() -> impl Strategy<Value = String> {
     let family = prop::sample::select(vec!["a", "a_count", "a_total", "b"]);
     let kind = prop::sample::select(vec!["counter", "gauge", "histogram", "summary", "untyped"]);
     let label = prop::sample::select(vec![
-        "", "le=\"1.0\"", "le=\"2.0\"", "le=\"+Inf\"", "le=\"x\"", "quantile=\"0.5\"", "quantile=\"1.0\"", "x=\"1\"",
+        "",
+        "le=\"1.0\"",
+        "le=\"2.0\"",
+        "le=\"+Inf\"",
+        "le=\"x\"",
+        "quantile=\"0.5\"",
+        "quantile=\"1.0\"",
+        "x=\"1\"",
         "job=\"other\"",
     ]);
     let more = prop::sample::select(vec!["", ",x=\"2\"", ",le=\"+Inf\""]);
