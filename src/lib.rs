@@ -93,3 +93,30 @@ fn say(text: &str) -> ExitCode {
     let _ = io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use pipeline::registry::Entry;
+
+    use super::*;
+
+    fn check<B>(entries: &[Entry<B>]) {
+        let mut seen = BTreeSet::new();
+        for entry in entries {
+            assert!(!entry.signals.is_empty() && !entry.about.is_empty(), "{}", entry.name());
+            for name in entry.types {
+                assert!(seen.insert(*name), "{name} is registered twice");
+            }
+        }
+    }
+
+    #[test]
+    fn every_type_name_belongs_to_one_component_of_its_kind() {
+        let registry = components();
+        check(registry.receivers());
+        check(registry.processors());
+        check(registry.exporters());
+    }
+}

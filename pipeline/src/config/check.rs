@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::decode::{self, Body, Notes};
-use super::report::{Diagnostic, Severity};
+use super::report::Diagnostic;
 use super::tree::{At, Node, Value};
 use super::{Problem, Settings};
 
@@ -15,18 +15,14 @@ pub fn decoded<C: Settings>(body: &Body<'_>, notes: &mut Notes) -> Option<C> {
     Some(config)
 }
 
-/// Notes what a config says about itself, each problem with its place. Where something of the body could not be decoded,
-/// only what concerns keys that are written there is noted: the rest may be a mere consequence.
+/// Notes what a config says about itself, each problem with its place. What concerns a value or a map of which a part
+/// could not be decoded is left out: it may be a mere consequence.
 pub fn problems(problems: Vec<Problem>, body: &Body<'_>, notes: &mut Notes) {
-    let broken = body.node.has_broken() || notes.diagnostics.iter().any(|d| d.severity == Severity::Error);
     for problem in problems {
         let found = locate(body, &problem.path, notes);
-        match found.place {
-            Place::Missing(_) if broken => {}
-            Place::Broken => {}
-            Place::Written(at) | Place::Missing(at) => {
-                notes.diagnostics.push(Diagnostic::error(at, format!("'{}': {}", found.path, problem.message)));
-            }
+        if !found.node.any(&|node| node.broken || notes.bad.contains(&node.id)) {
+            let message = format!("'{}': {}", found.path, problem.message);
+            notes.diagnostics.push(Diagnostic::error(found.at(), message));
         }
     }
 }
@@ -42,14 +38,16 @@ pub(super) enum Place {
 }
 
 /// What a path leads to.
-pub(super) struct Found {
+pub(super) struct Found<'a> {
+    /// It, or the nearest thing above it.
+    node: &'a Node,
     /// Where that is.
     pub(super) place: Place,
     /// The path as messages show it: `receivers::otlp::rules[0]::key`.
     pub(super) path: String,
 }
 
-impl Found {
+impl Found<'_> {
     /// The place, as well as it is known.
     pub(super) fn at(&self) -> At {
         match self.place {
@@ -60,7 +58,7 @@ impl Found {
 }
 
 /// Finds a path of keys and indices joined with dots. Indices count what was decoded: elements left out are skipped.
-pub(super) fn locate(body: &Body<'_>, path: &str, notes: &Notes) -> Found {
+pub(super) fn locate<'a>(body: &Body<'a>, path: &str, notes: &Notes) -> Found<'a> {
     let (mut node, mut at, mut rest) = (body.node, body.at, path);
     let mut shown = body.path.to_owned();
     while !rest.is_empty() {
@@ -71,7 +69,7 @@ pub(super) fn locate(body: &Body<'_>, path: &str, notes: &Notes) -> Found {
             }
             None => {
                 rest.split('.').for_each(|key| shown.push_str(&format!("::{key}")));
-                return Found { place: Place::Missing(at), path: shown };
+                return Found { node, place: Place::Missing(at), path: shown };
             }
         }
     }
@@ -80,7 +78,7 @@ pub(super) fn locate(body: &Body<'_>, path: &str, notes: &Notes) -> Found {
         Value::List(_) | Value::Map(_) | Value::Null => Place::Written(at),
         _ => Place::Written(node.at),
     };
-    Found { place, path: shown }
+    Found { node, place, path: shown }
 }
 
 /// The longest key at the start of a path (keys may hold dots themselves) or its element: the node, where its key stands,

@@ -33,7 +33,7 @@ pub struct Known<'a> {
 /// The pipelines of a service; what is wrong with them is noted.
 pub fn pipelines(service: &Service, body: &Body<'_>, known: &Known<'_>, notes: &mut Notes) -> Vec<Pipeline> {
     if service.pipelines.is_empty() {
-        if !body.node.has_broken() {
+        if !body.node.any(&|node| node.broken || notes.bad.contains(&node.id)) {
             let message = "service must have at least one pipeline";
             notes.diagnostics.push(
                 Diagnostic::error(check::locate(body, "pipelines", notes).at(), message)

@@ -172,7 +172,8 @@ impl Report {
         secrets.extend(places.filter(|s| (s.source, s.line) == (at.source, at.line)).map(columns));
         let (line, start, width) = masked(line, secrets, columns(&at));
         let skipped = if start > MOST - 20 { start - BEFORE } else { 0 };
-        let shown: String = line.chars().skip(skipped).take(MOST).collect();
+        let (less, start) = if skipped > 0 { ("…", start + 1) } else { ("", start) };
+        let shown: String = less.chars().chain(line.chars().skip(skipped).take(MOST)).collect();
         let more = if line.chars().count() > skipped + MOST { "…" } else { "" };
         let lead: String = shown.chars().take(start - skipped).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let width = width.min(shown.trim_end().chars().count().saturating_sub(start - skipped)).max(1);

@@ -171,12 +171,12 @@ impl Node {
         out
     }
 
-    /// Whether the value here or of anything below is unknown because of an error that has been reported.
-    pub fn has_broken(&self) -> bool {
-        self.broken
+    /// Whether something holds for the node or for anything below.
+    pub fn any(&self, holds: &impl Fn(&Node) -> bool) -> bool {
+        holds(self)
             || match &self.value {
-                Value::List(list) => list.iter().any(Node::has_broken),
-                Value::Map(map) => map.entries.iter().any(|e| e.value.has_broken()),
+                Value::List(list) => list.iter().any(|n| n.any(holds)),
+                Value::Map(map) => map.entries.iter().any(|e| e.value.any(holds)),
                 _ => false,
             }
     }

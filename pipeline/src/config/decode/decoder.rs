@@ -159,7 +159,7 @@ impl<'a> Decoder<'a> {
             && ODD.contains(n)
         {
             let message = format!("'{}' is {n} nanoseconds: a duration without a unit counts those", self.path);
-            self.session.note(Diagnostic::warning(self.node.at, message).help(format!("write {n}s for seconds")));
+            self.session.note(Diagnostic::warning(self.node.at, message).help(format!("write {n}s or {n}ms")));
         }
     }
 

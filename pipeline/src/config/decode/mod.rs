@@ -174,6 +174,7 @@ impl Session {
         let known = claims.keys.borrow();
         for entry in map.entries().iter().filter(|e| !known.contains(&e.key.as_str())) {
             self.note(failure::unknown_key(entry, path, &known, self.removed));
+            self.bad.borrow_mut().insert(entry.value.id);
         }
     }
 
