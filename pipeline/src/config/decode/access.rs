@@ -4,8 +4,9 @@ use serde::de::value::{StrDeserializer, StringDeserializer};
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
 use super::Claims;
-use super::decoder::{Decoder, Path, Role, Slot};
+use super::decoder::{Decoder, Role, Slot};
 use super::failure::{self, Failure};
+use super::path::Path;
 use crate::config::tree::{At, Entry, Map, Node, Value};
 
 /// The elements of a list, without those taken out.

@@ -1,54 +1,16 @@
 //! The serde deserializer over one node.
 
 use std::collections::HashSet;
-use std::fmt;
 
 use serde::de::{self, Visitor};
 
 use super::access::{Elements, Fields, Pair, Pieces, Word};
 use super::failure::{self, BOOLEAN, FLOAT, Failure, LIST, MAP, NUMBER, TEXT};
+use super::path::Path;
 use super::{Claims, Session};
 use crate::config::report::Diagnostic;
 use crate::config::tree::{At, Map, Node, Value, quoted};
 use crate::config::{block, duration, secret, text};
-
-/// Where a decoder is, as a list that ends at the body.
-#[derive(Clone, Copy)]
-pub(super) struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
-    step: Step<'a>,
-}
-
-#[derive(Clone, Copy)]
-enum Step<'a> {
-    Key(&'a str),
-    Index(usize),
-}
-
-impl<'a> Path<'a> {
-    pub(super) fn root(name: &'a str) -> Path<'a> {
-        Path { parent: None, step: Step::Key(name) }
-    }
-
-    pub(super) fn key(&'a self, key: &'a str) -> Path<'a> {
-        Path { parent: Some(self), step: Step::Key(key) }
-    }
-
-    pub(super) fn index(&'a self, index: usize) -> Path<'a> {
-        Path { parent: Some(self), step: Step::Index(index) }
-    }
-}
-
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.parent, self.step) {
-            (None, Step::Key(key)) => f.write_str(key),
-            (Some(parent), Step::Key(key)) => write!(f, "{parent}::{key}"),
-            (Some(parent), Step::Index(index)) => write!(f, "{parent}[{index}]"),
-            (None, Step::Index(index)) => write!(f, "[{index}]"),
-        }
-    }
-}
 
 /// What null means at a place.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de;
 
-use super::decoder::Path;
+use super::path::Path;
 use crate::config::nearest::nearest;
 use crate::config::report::{Diagnostic, SECRET_WORDS};
 use crate::config::tree::{Entry, Node, Value, quoted};

@@ -18,8 +18,10 @@ use super::tree::{At, Node};
 mod access;
 mod decoder;
 mod failure;
+mod path;
 
-use decoder::{Decoder, Path, Role, Slot};
+use decoder::{Decoder, Role, Slot};
+use path::Path;
 
 /// Decoding starts again at most so often for one body; each pass takes at least one value out.
 const MOST_PASSES: usize = 2_000;
