@@ -36,25 +36,20 @@ Exit codes:
 A config is a path, file:PATH, env:NAME, yaml:TEXT or builtin:NAME; later ones lie over earlier ones.
 Start with: slipring run --config builtin:quickstart";
 
+/// What says which config: before the command's word and behind it.
+fn sources() -> [Arg; 3] {
+    let repeated =
+        |name: &'static str, value: &'static str| Arg::new(name).long(name).value_name(value).action(ArgAction::Append);
+    [
+        repeated("config", "CONFIG")
+            .help("A config: path, file:PATH, env:NAME, yaml:TEXT or builtin:NAME; may be repeated"),
+        repeated("set", "KEY=VALUE")
+            .help("One setting, laid over all configs, such as processors.batch.timeout=2s; may be repeated"),
+        repeated("feature-gates", "GATES").help("Taken for the collector's sake; there are no gates here"),
+    ]
+}
+
 fn command() -> Command {
-    let config = Arg::new("config")
-        .long("config")
-        .value_name("CONFIG")
-        .action(ArgAction::Append)
-        .global(true)
-        .help("A config: path, file:PATH, env:NAME, yaml:TEXT or builtin:NAME; may be repeated");
-    let set = Arg::new("set")
-        .long("set")
-        .value_name("KEY=VALUE")
-        .action(ArgAction::Append)
-        .global(true)
-        .help("One setting, laid over all configs, such as processors.batch.timeout=2s; may be repeated");
-    let gates = Arg::new("feature-gates")
-        .long("feature-gates")
-        .value_name("GATES")
-        .action(ArgAction::Append)
-        .global(true)
-        .help("Taken for the collector's sake; there are no gates here");
     let mode = Arg::new("mode")
         .long("mode")
         .value_parser(PossibleValuesParser::new(["redacted", "unredacted"]))
@@ -69,10 +64,21 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A telemetry collector for LLM inference fleets, wired by the OpenTelemetry Collector's own YAML")
         .after_help(EXIT_CODES)
-        .args([config, set, gates])
-        .subcommand(Command::new("run").about("Runs until SIGTERM or SIGINT (also without the word run)"))
-        .subcommand(Command::new("validate").about("Checks the config and shows everything that is wrong with it"))
-        .subcommand(Command::new("print-config").about("Prints the config, merged and expanded").args([mode, format]))
+        .args(sources())
+        .subcommand(
+            Command::new("run").about("Runs until SIGTERM or SIGINT (also without the word run)").args(sources()),
+        )
+        .subcommand(
+            Command::new("validate")
+                .about("Checks the config and shows everything that is wrong with it")
+                .args(sources()),
+        )
+        .subcommand(
+            Command::new("print-config")
+                .about("Prints the config, merged and expanded")
+                .args(sources())
+                .args([mode, format]),
+        )
         .subcommand(Command::new("components").about("Lists the components of this binary"))
 }
 
@@ -86,12 +92,12 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, clap:
     if name == "components" {
         return Ok(Task::Components);
     }
-    let inputs = inputs(inner);
+    let inputs = inputs(&matches, matches.subcommand().map(|(_, inner)| inner));
     if inputs.configs.is_empty() {
         let message = "no config is given\n\nTo see it work: slipring run --config builtin:quickstart\n";
         return Err(command().error(clap::error::ErrorKind::MissingRequiredArgument, message));
     }
-    if inner.get_many::<String>("feature-gates").is_some() {
+    if [&matches, inner].into_iter().any(|m| m.get_many::<String>("feature-gates").is_some()) {
         eprintln!("note: --feature-gates is taken without effect; there are no gates here");
     }
     let one = |name: &str| inner.get_one::<String>(name).map(String::as_str);
@@ -106,7 +112,12 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, clap:
     })
 }
 
-fn inputs(matches: &ArgMatches) -> Inputs {
-    let all = |name: &str| matches.get_many::<String>(name).unwrap_or_default().cloned().collect();
+/// Everything that was given, what stands before the command's word first.
+fn inputs(before: &ArgMatches, behind: Option<&ArgMatches>) -> Inputs {
+    let all = |name: &str| {
+        let given =
+            |matches: &ArgMatches| matches.get_many::<String>(name).unwrap_or_default().cloned().collect::<Vec<_>>();
+        [given(before), behind.map(given).unwrap_or_default()].concat()
+    };
     Inputs { configs: all("config"), sets: all("set"), builtin: builtin::CONFIGS }
 }

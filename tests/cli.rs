@@ -48,6 +48,10 @@ fn what_is_no_command_line_says_what_would_be() {
 fn a_valid_config_is_0_and_a_wrong_one_2() {
     assert_eq!(slipring(&["validate", "--config", CONFIG]), (Some(0), String::new(), String::new()));
     assert_eq!(slipring(&["--config", CONFIG, "validate"]).0, Some(0));
+    let over = "yaml:exporters: {otlp_grpc: {endpoint: 'localhost:2'}}";
+    let (code, out, _) = slipring(&["--config", CONFIG, "print-config", "--config", over]);
+    assert_eq!(code, Some(0), "configs before and behind the word are joined");
+    assert!(out.contains("endpoint: localhost:2\n"), "{out}");
     let (code, out, errors) = slipring(&["validate", "--config", CONFIG, "--set", "exporters.otlp_grpc.timeout=5d"]);
     assert_eq!((code, out.as_str()), (Some(2), ""));
     assert_eq!(
