@@ -13,6 +13,7 @@ mod place;
 mod schema;
 mod splice;
 pub mod split;
+pub mod text;
 pub mod view;
 pub mod wire;
 pub mod write;
