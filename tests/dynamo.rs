@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::standins::loki::Loki;
 use crate::standins::tempo::Tempo;
 use crate::support::process::{Process, Slipring};
-use crate::support::{eventually, free_port, http, workspace};
+use crate::support::{eventually, free_low_port, free_port, http, workspace};
 
 const REQUESTS: usize = 20;
 const MODEL: &str = "TinyLlama/TinyLlama_v1.1";
@@ -23,7 +23,8 @@ fn dynamo_arrives_whole_at_prometheus_tempo_and_loki() {
     let (prometheus_at, _prometheus) = start_prometheus(folder.path());
     let (tempo, loki) = (Tempo::start(), Loki::start());
     let dynamo = folder.path().join("dynamo");
-    let [frontend, worker1, worker2, grpc, http_port] = std::array::from_fn(|_| free_port());
+    let [frontend, worker1, worker2] = std::array::from_fn(|_| free_low_port());
+    let [grpc, http_port] = std::array::from_fn(|_| free_port());
     let variables = [
         ("PROMETHEUS", format!("http://{prometheus_at}")),
         ("TEMPO", format!("http://{}", tempo.address)),

@@ -10,6 +10,7 @@ mod requests;
 #[cfg(test)]
 mod testing;
 
+pub mod debug;
 pub mod file;
 pub mod loki;
 pub mod otlp_grpc;
@@ -18,6 +19,7 @@ pub mod prometheus_remote_write;
 
 /// Registers all of them.
 pub fn register(registry: &mut Registry) {
+    registry.exporter::<debug::Factory>();
     registry.exporter::<file::Factory>();
     registry.exporter::<loki::Factory>();
     registry.exporter::<otlp_grpc::Factory>();

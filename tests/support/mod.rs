@@ -13,6 +13,19 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback has free ports").port()
 }
 
+/// A free port on loopback below 32768: Dynamo reads its system port as a signed 16-bit number.
+#[cfg(feature = "peers")]
+pub fn free_low_port() -> u16 {
+    use std::sync::atomic::{AtomicU16, Ordering};
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 20_000 + (std::process::id() % 10_000) as u16;
+    let free = |_| {
+        let port = start + NEXT.fetch_add(1, Ordering::Relaxed);
+        TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
+    };
+    (0..2_000).find_map(free).expect("loopback has free ports below 32768")
+}
+
 /// The checkout.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
