@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use pipeline::net::grpc::{Code, Status};
-use pipeline::{Reason, Signal};
+use pipeline::{Reason, Signal, otlp};
 use serde::Deserialize;
 
 use crate::otlp_requests::PartialSuccess;
@@ -13,7 +13,7 @@ use crate::otlp_requests::PartialSuccess;
 /// They are malformed.
 pub(super) fn request(signal: Signal, parts: &[Bytes]) -> Result<Bytes, Reason> {
     let message = parts.iter().cloned().collect::<pipeline::net::body::Chunks>().into_bytes();
-    let json = to_json(signal, &message);
+    let json = otlp::json::from_proto(signal, &message);
     json.map(Bytes::from).map_err(|error| Reason::new("malformed", error.to_string()))
 }
 
@@ -51,8 +51,4 @@ pub(super) fn status(body: &[u8]) -> Option<Status> {
     }
     let status: RpcStatus = serde_json::from_slice(body).ok()?;
     Some(Status::new(Code::from_number(status.code), status.message))
-}
-
-fn to_json(_: Signal, _: &[u8]) -> Result<Vec<u8>, String> {
-    Err("only protobuf is supported".to_owned())
 }

@@ -65,6 +65,19 @@ async fn a_signals_own_endpoint_is_its_whole_url() {
     assert_eq!(lines, ["POST /api/push", "POST /base/v1/logs"]);
 }
 
+#[tokio::test]
+async fn json_is_sent_and_its_answers_are_read() {
+    let partial = r#"{"partialSuccess": {"rejectedSpans": "2", "errorMessage": "late"}}"#;
+    let far = FarSide::start([Say::status(200).header("content-type", "application/json").body(partial)]).await;
+    let exporter = exporter(&far, "encoding: json, compression: none", Signal::Traces);
+    let receipt = exporter.export(&batch(&[spans(3, 5), spans(2, 5)])).await.unwrap();
+    assert_eq!(receipt.dropped, [(Reason::new("partial_success", "the far side dropped 2 of 5 spans: late"), 2)]);
+    let sent = far.take().remove(0);
+    assert_eq!(sent.header("content-type"), "application/json");
+    let json: serde_json::Value = serde_json::from_slice(&sent.body).unwrap();
+    assert_eq!(json["resourceSpans"][1]["scopeSpans"][0]["spans"][0]["traceId"], "07".repeat(16));
+}
+
 #[tokio::test(start_paused = true)]
 async fn statuses_are_retried_by_the_specifications_rules() {
     let check = async |say: Say, expected: Option<Option<u64>>, words: &str| {

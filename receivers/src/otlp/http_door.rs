@@ -12,7 +12,7 @@ use pipeline::net::config::HttpServerConfig;
 use pipeline::net::grpc::{Code, Status};
 use pipeline::net::http::{Handler, Incoming};
 use pipeline::net::{grpc, retry_after};
-use pipeline::{BoxFuture, Signal};
+use pipeline::{BoxFuture, Signal, otlp};
 
 use super::intake::{Intake, Room};
 use super::telemetry::Refusals;
@@ -219,7 +219,7 @@ impl HttpHandler {
 }
 
 fn json(signal: Signal, body: &[u8]) -> Result<Bytes, Refusal> {
-    from_json(signal, body).map(Bytes::from).map_err(|error| {
+    otlp::json::to_proto(signal, body).map(Bytes::from).map_err(|error| {
         let message = format!("the request is not OTLP {signal} in JSON: {error}");
         Refusal::new(StatusCode::BAD_REQUEST, Code::InvalidArgument, message)
     })
@@ -266,8 +266,4 @@ fn refuse(refusal: Refusal, encoding: Option<Encoding>) -> Response<Chunks> {
         _ => {}
     }
     response
-}
-
-fn from_json(_: Signal, _: &[u8]) -> Result<Vec<u8>, String> {
-    Err("only protobuf is supported".to_owned())
 }

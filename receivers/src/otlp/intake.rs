@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pipeline::net::grpc::{Code, Status};
-use pipeline::otlp::WireError;
+use pipeline::otlp::{WireError, canonical, check};
 use pipeline::telemetry::Drops;
 use pipeline::{Batch, Context, Metadata, Outputs, Reason, Refused, Signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -109,10 +109,14 @@ impl Intake {
         next.consume(batch).await.map_err(|refused| status(&refused))
     }
 
+    /// What is one message but came in pieces is joined, so that nobody behind this door meets it.
     fn check(&self, signal: Signal, request: Bytes) -> Result<(Bytes, usize), WireError> {
-        let _ = self.validation;
-        let items = pipeline::otlp::count::items(signal, &request)?;
-        Ok((request, items))
+        let checked = match self.validation {
+            Validation::Full => check::full(signal, &request)?,
+            Validation::Envelope => check::envelope(signal, &request)?,
+        };
+        let joined = if checked.needs_joining { canonical(signal, &request)? } else { None };
+        Ok((joined.unwrap_or(request), checked.items))
     }
 
     /// SDKs send all their signals to one address: an error for the one that nobody wants would only fill their logs.

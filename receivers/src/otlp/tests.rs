@@ -22,6 +22,7 @@ use super::*;
 
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
+const JSON: (&str, &str) = ("content-type", "application/json");
 const BOTH: &str = "protocols: {grpc: , http: }";
 
 fn spans(count: usize) -> Bytes {
@@ -131,6 +132,22 @@ async fn every_encoding_of_a_body_is_taken() {
         client.call(TRACES, &[spans(20), spans(30)], HeaderMap::new(), None).await.unwrap();
         assert_eq!(running.received(), [(Signal::Traces, 50)]);
     }
+}
+
+#[tokio::test]
+async fn json_is_answered_in_json() {
+    let running = start(BOTH).await;
+    let body = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0123456789ABCDEF0123456789abcdef","spanId":"0123456789abcdef","name":"a"}]}]}]}"#;
+    let response = running.post("/v1/traces", &[("content-type", "Application/JSON; charset=utf-8")], body).await;
+    assert_eq!((response.status.as_u16(), &response.body[..]), (200, &b"{}"[..]), "{}", response.excerpt());
+    assert_eq!(response.headers["content-type"], "application/json");
+    assert_eq!(running.received(), [(Signal::Traces, 1)]);
+
+    let response = running.post("/v1/traces", &[JSON], "{\"resourceSpans\": 7}").await;
+    assert_eq!(response.status, 400);
+    let status: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(status["code"], 3);
+    assert!(status["message"].as_str().unwrap().contains("is not OTLP traces in JSON"), "{status}");
 }
 
 #[tokio::test]
@@ -351,4 +368,32 @@ fn configs_that_cannot_work_say_so() {
     let config = decode::<Config>("protocols: {grpc: {endpoint: '0.0.0.0:4317'}, http: {enabled: false}}").unwrap();
     assert!(config.protocols.grpc.is_on() && !config.protocols.http.is_on());
     assert_eq!(config.validation, Validation::Full);
+}
+
+#[tokio::test]
+async fn validation_decides_how_deep_a_request_is_checked() {
+    // A span whose name is not UTF-8; nothing is wrong outside of it.
+    let request = Bytes::from_static(b"\x0a\x08\x12\x06\x12\x04\x2a\x02\xff\xfe");
+    for (validation, taken) in [("full", false), ("envelope", true)] {
+        let running = start(&format!("{{{BOTH}, validation: {validation}}}")).await;
+        assert_eq!(running.call(TRACES, request.clone()).await.is_ok(), taken, "{validation}");
+        let cut = request.slice(..request.len() - 1);
+        assert_eq!(running.call(TRACES, cut).await.unwrap_err().code, Code::InvalidArgument);
+        assert_eq!(running.received().len(), usize::from(taken));
+    }
+}
+
+#[tokio::test]
+async fn a_message_in_pieces_is_joined_at_the_door() {
+    // A resource twice in one group: its attributes belong together.
+    let resource = |key: &str| [&b"\x0a\x05\x0a\x03\x0a\x01"[..], key.as_bytes()].concat();
+    let group = [resource("a"), resource("b"), b"\x12\x02\x12\x00".to_vec()].concat();
+    let request = [&[0x0a, u8::try_from(group.len()).unwrap()][..], &group].concat();
+    let running = start(BOTH).await;
+    assert_eq!(running.call(TRACES, request.clone().into()).await, Ok(Bytes::new()));
+    let batch = running.sink.take().remove(0);
+    let request = ExportTraceServiceRequest::decode(&request[..]).unwrap();
+    assert_eq!(ExportTraceServiceRequest::decode(batch.to_bytes()).unwrap(), request);
+    assert_eq!(batch.items(), 1);
+    assert!(!pipeline::otlp::check::full(Signal::Traces, &batch.to_bytes()).unwrap().needs_joining);
 }
