@@ -12,7 +12,7 @@ pub fn regex(pattern: &str) -> Result<Regex, String> {
     compile(&translated(pattern)?).map_err(|error| not_one(pattern, &reason(&error)))
 }
 
-/// Compiles several like [`regex`], to find out at once whether one of them matches.
+/// Compiles several like [`regex()`], to find out at once whether one of them matches.
 ///
 /// # Errors
 /// The index of the first that does not compile, and what is wrong with it.

@@ -1,5 +1,5 @@
 //! The wire layer: looks at and changes serialized OTLP without decoding it into objects.
-//! [`wire`] reads protobuf fields, the views name them, [`write`] makes them.
+//! [`wire`] reads protobuf fields, the views name them, [`mod@write`] makes them.
 
 pub mod bound;
 mod canonical;
