@@ -2,7 +2,7 @@
 //! read before it. See the README beside this file.
 //!
 //! One task runs the receiver. Everything that blocks (looking, reading, cutting lines, the checkpoint) is done by
-//! [`Reader`], which the task sends through `spawn_blocking` for one step at a time: a step makes at most as many batches
+//! `Reader`, which the task sends through `spawn_blocking` for one step at a time: a step makes at most as many batches
 //! as may still be on their way, so a slow disk or a huge file never keeps the runtime's threads, and nothing is read
 //! while the pipeline refuses. Blocking steps, unlike a thread of its own, need no channels and keep a paused clock still.
 
