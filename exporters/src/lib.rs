@@ -8,6 +8,8 @@ mod otlp_requests;
 mod plain;
 mod requests;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod testing;
 
 pub mod debug;

@@ -7,6 +7,8 @@ mod text;
 mod value;
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod dynamo_golden;
 #[cfg(test)]
 mod testing;

@@ -4,6 +4,9 @@ pub mod file_log;
 pub mod otlp;
 pub mod prometheus;
 
+#[cfg(test)]
+mod conformance;
+
 use pipeline::Registry;
 
 /// Adds every receiver to a registry.
