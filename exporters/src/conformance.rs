@@ -31,15 +31,16 @@ impl Handler for Yes {
                 let status = [(http::HeaderName::from_static("grpc-status"), http::HeaderValue::from_static("0"))];
                 let body = Chunks::from(vec![0; 5]).with_trailers(status.into_iter().collect());
                 let mut answer = Response::new(body);
-                answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/grpc"));
+                answer
+                    .headers_mut()
+                    .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/grpc"));
                 return answer;
             }
             let mut answer = Response::new(Chunks::empty());
             if head.uri.path().starts_with("/v1/") {
-                answer.headers_mut().insert(
-                    http::header::CONTENT_TYPE,
-                    http::HeaderValue::from_static("application/x-protobuf"),
-                );
+                answer
+                    .headers_mut()
+                    .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/x-protobuf"));
             } else {
                 *answer.status_mut() = StatusCode::NO_CONTENT;
             }

@@ -2,13 +2,13 @@
 
 use pipeline::Registry;
 
+#[cfg(test)]
+mod conformance;
 mod dropped;
 mod http_push;
 mod otlp_requests;
 mod plain;
 mod requests;
-#[cfg(test)]
-mod conformance;
 #[cfg(test)]
 mod testing;
 

@@ -39,6 +39,18 @@ impl LaneSettings {
         LaneKey { settings: self.clone(), partition }
     }
 
+    /// What a batch counts in a queue of requests, where a whole request counts `whole`.
+    pub(super) fn share(&self, batch: &Batch, whole: usize) -> usize {
+        let made = match (&self.counts, &self.batch) {
+            (Some(_), Some(settings)) => settings.min_size,
+            _ => return whole,
+        };
+        match cut::size(batch, self.unit) {
+            size if size >= made => whole,
+            size => (size * (whole / made)).max(1),
+        }
+    }
+
     /// The pieces in which a batch is queued: none larger than `max_size`.
     pub(super) fn cut(&self, pieces: SmallVec<[Batch; 1]>) -> SmallVec<[Batch; 1]> {
         match self.batch.as_ref().map_or(0, |b| b.max_size) {

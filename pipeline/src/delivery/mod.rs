@@ -238,7 +238,7 @@ impl Queued {
     /// Into the queue, or back; and what to wait for then.
     fn offer(&self, batch: Batch) -> Result<Option<Waiting>, Refused> {
         let mut refused = NotQueued { counts: &self.counts, items: batch.items() };
-        let load = self.queue.load(&batch);
+        let load = self.queue.load(&batch, &self.lane);
         self.queue.has_room(load)?;
         let key = self.lane.key(batch.meta());
         let pieces = self.lane.cut(self.queue.fitting(batch));
@@ -250,7 +250,7 @@ impl Queued {
 
     async fn offer_blocking(&self, batch: Batch) -> Outcome {
         let mut refused = NotQueued { counts: &self.counts, items: batch.items() };
-        let load = self.queue.load(&batch);
+        let load = self.queue.load(&batch, &self.lane);
         let key = self.lane.key(batch.meta());
         let pieces = self.lane.cut(self.queue.fitting(batch));
         let (waiter, result) = self.waiter();

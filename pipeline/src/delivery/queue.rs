@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::lane::{Job, Lane, LaneKey};
+use super::lane::{Job, Lane, LaneKey, LaneSettings};
 use super::{QueueSettings, Sizer, cut};
 use crate::batch::Batch;
 use crate::component::{Outcome, Refused};
@@ -19,6 +19,8 @@ use crate::telemetry::{ExporterCounts, gauge};
 pub(super) struct Queue {
     capacity: Load,
     sizer: Sizer,
+    /// What one unit of the sizer is in a [`Load`].
+    scale: usize,
     counts: ExporterCounts,
     state: Mutex<State>,
     wake: Notify,
@@ -33,10 +35,16 @@ struct State {
     /// Callers that wait for room, in their order.
     blocked: VecDeque<Blocked>,
     next_number: u64,
+    /// Somebody found no room: what waits to be merged goes out as it is.
+    pressed: bool,
     closed: bool,
 }
 
-/// What something takes of a queue.
+/// Parts of a request that a load can be: where a `batch` processor merges requests, each counts as its share of what is
+/// made of them, as if it had been merged before the queue.
+const SHARES: usize = 1 << 20;
+
+/// What something takes of a queue: bytes, and the sizer's units times the queue's scale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
     pub(super) units: usize,
@@ -69,29 +77,36 @@ pub(super) enum Idle {
 
 impl Queue {
     pub(super) fn new(settings: &QueueSettings, counts: ExporterCounts) -> Queue {
-        let capacity = Load { units: settings.queue_size.max(1), bytes: settings.max_bytes.max(1) };
-        counts.queue_capacity.set(gauge(capacity.units));
+        let scale = if settings.sizer == Sizer::Requests { SHARES } else { 1 };
+        let units = settings.queue_size.max(1).saturating_mul(scale);
+        let capacity = Load { units, bytes: settings.max_bytes.max(1) };
+        counts.queue_capacity.set(gauge(settings.queue_size));
         counts.queue_bytes_capacity.set(gauge(capacity.bytes));
-        Queue { capacity, sizer: settings.sizer, counts, state: Mutex::default(), wake: Notify::new() }
+        Queue { capacity, sizer: settings.sizer, scale, counts, state: Mutex::default(), wake: Notify::new() }
     }
 
-    pub(super) fn load(&self, batch: &Batch) -> Load {
-        Load { units: cut::size(batch, self.sizer), bytes: batch.byte_len() }
+    /// What a batch takes in that lane.
+    pub(super) fn load(&self, batch: &Batch, lane: &LaneSettings) -> Load {
+        let units = match self.sizer {
+            Sizer::Requests => lane.share(batch, self.scale),
+            unit => cut::size(batch, unit),
+        };
+        Load { units, bytes: batch.byte_len() }
     }
 
     /// The batch in pieces of which none is larger than the whole queue.
     pub(super) fn fitting(&self, batch: Batch) -> SmallVec<[Batch; 1]> {
-        let pieces = cut::pieces(batch, self.sizer, self.capacity.units);
+        let pieces = cut::pieces(batch, self.sizer, self.capacity.units / self.scale);
         pieces.into_iter().flat_map(|piece| cut::pieces(piece, Sizer::Bytes, self.capacity.bytes)).collect()
     }
 
     /// Whether a batch of that load would be taken now.
     pub(super) fn has_room(&self, load: Load) -> Result<(), Refused> {
-        let state = self.state();
+        let mut state = self.state();
         if state.closed {
             return Err(shutting_down());
         }
-        if state.blocked.is_empty() && self.fits(&state, load) { Ok(()) } else { Err(self.full(&state)) }
+        if state.blocked.is_empty() && self.fits(&state, load) { Ok(()) } else { Err(self.full(&mut state)) }
     }
 
     /// Takes the pieces of one batch, all or nothing.
@@ -107,7 +122,7 @@ impl Queue {
             return Err(shutting_down());
         }
         if !state.blocked.is_empty() || !self.fits(&state, load) {
-            return Err(self.full(&state));
+            return Err(self.full(&mut state));
         }
         let entries = self.entries(&mut state, pieces, load, waiter);
         self.admit(&mut state, key, entries, load);
@@ -136,6 +151,7 @@ impl Queue {
             let number = state.next_number;
             state.next_number += 1;
             state.blocked.push_back(Blocked { key, entries, load, admitted, number });
+            self.press(&mut state);
             number
         };
         let _withdrawn_when_dropped = Withdrawal { queue: self, number };
@@ -146,7 +162,8 @@ impl Queue {
     pub(super) fn take(&self, now: Instant) -> Result<Job, Idle> {
         let mut state = self.state();
         let closed = state.closed;
-        let ready = state.lanes.iter().filter(|(_, lane)| closed || lane.is_ready(now));
+        let at_once = closed || std::mem::take(&mut state.pressed) || !state.blocked.is_empty();
+        let ready = state.lanes.iter().filter(|(_, lane)| at_once || lane.is_ready(now));
         let Some(key) = ready.min_by_key(|(_, lane)| lane.first_number()).map(|(key, _)| key.clone()) else {
             let until = state.lanes.values().filter_map(Lane::due).min();
             return Err(if closed { Idle::Ended } else { Idle::Until(until) });
@@ -204,10 +221,18 @@ impl Queue {
             || used.units + load.units <= self.capacity.units && used.bytes + load.bytes <= self.capacity.bytes
     }
 
-    fn full(&self, state: &State) -> Refused {
+    /// There is no room: nothing waits to be merged any longer.
+    fn press(&self, state: &mut State) {
+        state.pressed = true;
+        self.wake.notify_one();
+    }
+
+    fn full(&self, state: &mut State) -> Refused {
+        self.press(state);
         let (used, capacity) = (state.used, self.capacity);
         let message = if used.units >= capacity.units || used.bytes < capacity.bytes / 2 {
-            format!("the sending queue is full: {} of {} {}", used.units, capacity.units, self.sizer.name())
+            let (used, capacity) = (self.shown(used.units), self.shown(capacity.units));
+            format!("the sending queue is full: {used} of {capacity} {}", self.sizer.name())
         } else {
             format!("the sending queue is full: {} of {} bytes (max_bytes)", used.bytes, capacity.bytes)
         };
@@ -268,8 +293,13 @@ impl Queue {
         self.show(&state);
     }
 
+    /// Whole units.
+    fn shown(&self, units: usize) -> usize {
+        units.div_ceil(self.scale)
+    }
+
     fn show(&self, state: &State) {
-        self.counts.queue_size.set(gauge(state.used.units));
+        self.counts.queue_size.set(gauge(self.shown(state.used.units)));
         self.counts.queue_bytes.set(gauge(state.used.bytes));
     }
 

@@ -144,3 +144,42 @@ async fn a_batch_waits_for_its_flush_while_other_consumers_are_busy() {
     bench.far.wait_for_attempts(2).await;
     assert_eq!(bench.far.attempt_millis(), [0, 200]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn small_requests_before_a_batch_processor_count_as_what_is_made_of_them() {
+    let bench = bench_behind(Some(batch(10, 0)), |s| s.queue.queue_size = 2);
+    bench.far.always(Answer::Hang);
+    for body in 0..20 {
+        assert_eq!(bench.send([body]).await, Ok(()));
+    }
+    assert_eq!(bench.send(["no room"]).await, queue_full("the sending queue is full: 2 of 2 requests"));
+    assert_eq!(crate::testing::count(&bench.world.meter, "otelcol_exporter_queue_size", &[]), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_does_not_wait_for_more() {
+    let patient = BatchSettings { flush_timeout: secs(60), ..batch(100, 0) };
+    let bench = bench(|s| (s.queue.queue_size, s.queue.batch) = (2, Some(patient)));
+    assert_eq!(bench.send(["a"]).await, Ok(()));
+    assert_eq!(bench.send(["b"]).await, Ok(()));
+    bench.settle().await;
+    assert_eq!(bench.attempts(), [""; 0]);
+    assert_eq!(bench.send(["c"]).await, queue_full("the sending queue is full: 2 of 2 requests"));
+    bench.settle().await;
+    assert_eq!(bench.attempts(), ["a b"]);
+    assert_eq!(bench.send(["c"]).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_wait_for_room_do_not_wait_for_a_flush() {
+    let patient = BatchSettings { flush_timeout: secs(60), ..batch(100, 0) };
+    let bench = bench(|s| {
+        (s.queue.queue_size, s.queue.batch) = (1, Some(patient));
+        s.queue.block_on_overflow = true;
+    });
+    let asked = Instant::now();
+    for body in ["a", "b", "c"] {
+        assert_eq!(bench.send([body]).await, Ok(()));
+    }
+    assert_eq!((asked.elapsed(), bench.attempts()), (Duration::ZERO, vec!["a".to_owned(), "b".to_owned()]));
+}

@@ -17,6 +17,8 @@ struct Script {
     steps: Vec<Step>,
     answers: Vec<Answer>,
     settings: Settings,
+    /// What a `batch` processor before it asks for.
+    behind: Option<BatchSettings>,
     close_within: u64,
 }
 
@@ -69,12 +71,9 @@ fn any_settings() -> impl Strategy<Value = Settings> {
 fn script() -> impl Strategy<Value = Script> {
     let steps = prop::collection::vec(step(), 1..25);
     let answers = prop::collection::vec(answer(), 0..25);
-    (steps, answers, any_settings(), 0u64..60).prop_map(|(steps, answers, settings, close_within)| Script {
-        steps,
-        answers,
-        settings,
-        close_within,
-    })
+    (steps, answers, any_settings(), batch_settings(), 0u64..60).prop_map(
+        |(steps, answers, settings, behind, close_within)| Script { steps, answers, settings, behind, close_within },
+    )
 }
 
 proptest! {
@@ -88,8 +87,9 @@ proptest! {
 }
 
 async fn play(script: Script) {
-    let one_consumer = script.settings.queue.enabled && script.settings.queue.num_consumers == 1;
-    let bench = bench(|s| *s = script.settings);
+    let queued = script.settings.queue.enabled || script.behind.is_some();
+    let one_consumer = queued && script.settings.queue.num_consumers == 1;
+    let bench = bench_behind(script.behind, |s| *s = script.settings);
     script.answers.into_iter().for_each(|answer| {
         bench.far.then(answer);
     });
