@@ -240,6 +240,7 @@ mod tests {
                 "retry_on_failure.randomization_factor: randomization_factor is 1.5, it must be from 0 to 1",
                 "retry_on_failure.multiplier: multiplier is -1, it must not be negative",
                 "sending_queue.num_consumers: num_consumers is 0, the least is 1",
+                "sending_queue.storage: there is no file_storage/q: queues are kept in memory only; leave storage out",
                 "sending_queue.wait_for_result: wait_for_result does not go with storage: \
                  a stored batch is answered once it is on disk",
                 "sending_queue.batch.max_size: max_size is 5, less than min_size (10); use 0 for no limit",

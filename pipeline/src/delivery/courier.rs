@@ -14,12 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::lane::{Owner, Shipment};
-use super::trouble::Trouble;
 use super::{RetrySettings, Sizer, cut};
 use crate::batch::{Batch, Parts};
 use crate::component::{Exported, Exporter, Outcome, Reason, Receipt, Refused};
 use crate::otlp::count;
-use crate::telemetry::{ExporterCounts, gauge};
+use crate::telemetry::{ExporterCounts, Seldom, gauge};
 
 /// Brings shipments to one exporter.
 pub(super) struct Courier {
@@ -28,9 +27,10 @@ pub(super) struct Courier {
     pub(super) retry: RetrySettings,
     pub(super) counts: ExporterCounts,
     pub(super) end: End,
-    pub(super) trouble: Trouble,
     /// Items dropped because the process ended.
     pub(super) lost: AtomicU64,
+    /// Attempts that are to be repeated.
+    pub(super) trouble: Seldom,
 }
 
 /// The code of what is lost at the end of the process.
@@ -158,7 +158,10 @@ impl Courier {
         loop {
             let (after, last) = match self.attempt(batch).await {
                 Ok(receipt) => {
-                    self.trouble.worked(&self.counts.drops);
+                    if self.trouble.is_over() {
+                        let (component, signal) = (self.counts.drops.component(), batch.signal());
+                        tracing::info!(component, %signal, "delivering again");
+                    }
                     return Ok(receipt);
                 }
                 Err(Refused::Reject { reason }) => return Err(Failure::Rejected(reason)),
@@ -173,7 +176,10 @@ impl Courier {
                 let why = Reason::new("retry_exhausted", format!("given up after {limit:?}: {last}"));
                 return Err(Failure::GivenUp { last, why: Some(why) });
             }
-            self.trouble.failed(&self.counts.drops, &last, wait);
+            if let Some(times) = self.trouble.again() {
+                let (component, signal) = (self.counts.drops.component(), batch.signal());
+                tracing::warn!(component, %signal, times, next_attempt = ?wait, "not delivered yet: {last}");
+            }
             if !self.end.wait(Instant::now() + wait).await {
                 let why = Reason::new(SHUTDOWN, format!("not delivered before the shutdown deadline: {last}"));
                 return Err(Failure::GivenUp { last, why: Some(why) });

@@ -14,7 +14,6 @@ mod cut;
 mod lane;
 mod queue;
 mod settings;
-mod trouble;
 
 #[cfg(test)]
 mod tests;
@@ -33,11 +32,10 @@ pub use settings::{BatchSettings, QueueSettings, RetrySettings, Settings, Sizer}
 use self::courier::{Courier, End};
 use self::lane::LaneSettings;
 use self::queue::Queue;
-use self::trouble::Trouble;
 use crate::batch::{Batch, Signal};
 use crate::component::{BoxFuture, Consumer, Exporter, Outcome, Refused};
 use crate::config::ComponentId;
-use crate::telemetry::{BatchCounts, ExporterCounts, Meter};
+use crate::telemetry::{BatchCounts, ExporterCounts, Meter, Seldom};
 
 /// The delivery before one exporter, for one signal.
 pub struct Delivery {
@@ -80,8 +78,8 @@ impl Delivery {
             retry: settings.retry.clone(),
             counts: counts.clone(),
             end: End::default(),
-            trouble: Trouble::default(),
             lost: AtomicU64::new(0),
+            trouble: Seldom::default(),
         };
         Delivery {
             queue: Arc::new(Queue::new(&settings.queue, counts.clone())),
@@ -226,7 +224,10 @@ impl Consumer for Queued {
         match self.offer(batch) {
             Ok(None) => Box::pin(ready(Ok(()))),
             Ok(Some(result)) => Box::pin(answer(result)),
-            Err(refused) => Box::pin(ready(Err(refused))),
+            Err(refused) => {
+                self.queue.tell(&refused);
+                Box::pin(ready(Err(refused)))
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use super::lane::{Job, Lane, LaneKey, LaneSettings};
 use super::{QueueSettings, Sizer, cut};
 use crate::batch::Batch;
 use crate::component::{Outcome, Refused};
-use crate::telemetry::{ExporterCounts, gauge};
+use crate::telemetry::{ExporterCounts, Seldom, gauge};
 
 /// Bounded memory before one exporter.
 pub(super) struct Queue {
@@ -24,6 +24,7 @@ pub(super) struct Queue {
     counts: ExporterCounts,
     state: Mutex<State>,
     wake: Notify,
+    refusals: Seldom,
 }
 
 #[derive(Default)]
@@ -82,7 +83,15 @@ impl Queue {
         let capacity = Load { units, bytes: settings.max_bytes.max(1) };
         counts.queue_capacity.set(gauge(settings.queue_size));
         counts.queue_bytes_capacity.set(gauge(capacity.bytes));
-        Queue { capacity, sizer: settings.sizer, scale, counts, state: Mutex::default(), wake: Notify::new() }
+        Queue {
+            capacity,
+            sizer: settings.sizer,
+            scale,
+            counts,
+            state: Mutex::default(),
+            wake: Notify::new(),
+            refusals: Seldom::default(),
+        }
     }
 
     /// What a batch takes in that lane.
@@ -92,6 +101,13 @@ impl Queue {
             unit => cut::size(batch, unit),
         };
         Load { units, bytes: batch.byte_len() }
+    }
+
+    /// Says in the log, from time to time, that batches are refused.
+    pub(super) fn tell(&self, refused: &Refused) {
+        if let Some(times) = self.refusals.again() {
+            tracing::warn!(component = self.counts.drops.component(), times, "refuses data: {refused}");
+        }
     }
 
     /// The batch in pieces of which none is larger than the whole queue.
@@ -277,19 +293,24 @@ impl Queue {
         }
     }
 
-    fn release(&self, load: Load) {
-        let mut state = self.state();
-        state.used.units -= load.units;
-        state.used.bytes -= load.bytes;
+    /// Lets in who waits for room, in order, as long as the first fits.
+    fn admit_blocked(&self, state: &mut State) {
         while let Some(first) = state.blocked.front() {
-            if !self.fits(&state, first.load) {
+            if !self.fits(state, first.load) {
                 break;
             }
             let Some(Blocked { key, entries, load, admitted, .. }) = state.blocked.pop_front() else { break };
             if admitted.send(Ok(())).is_ok() {
-                self.admit(&mut state, &key, entries, load);
+                self.admit(state, &key, entries, load);
             }
         }
+    }
+
+    fn release(&self, load: Load) {
+        let mut state = self.state();
+        state.used.units -= load.units;
+        state.used.bytes -= load.bytes;
+        self.admit_blocked(&mut state);
         self.show(&state);
     }
 
@@ -360,7 +381,10 @@ impl Drop for Withdrawal<'_> {
         let withdrawn = {
             let mut state = self.queue.state();
             let at = state.blocked.iter().position(|b| b.number == self.number);
-            at.and_then(|i| state.blocked.remove(i))
+            let withdrawn = at.and_then(|i| state.blocked.remove(i));
+            // Whoever stood behind may fit.
+            self.queue.admit_blocked(&mut state);
+            withdrawn
         };
         drop(withdrawn);
     }

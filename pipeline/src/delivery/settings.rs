@@ -158,6 +158,9 @@ impl QueueSettings {
                 wrong(key, format!("{key} is 0, the least is 1"));
             }
         }
+        if let Some(storage) = &self.storage {
+            wrong("storage", format!("there is no {storage}: queues are kept in memory only; leave storage out"));
+        }
         if self.storage.is_some() && self.wait_for_result {
             wrong(
                 "wait_for_result",

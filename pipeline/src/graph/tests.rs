@@ -5,7 +5,9 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::batch::Batch;
-use crate::component::{BoxFuture, Context, Error, Life, Outcome, Outputs, Processor, Receiver, Refused, Stage};
+use crate::component::{
+    BoxFuture, Context, Error, Life, Outcome, Outputs, Processor, Reason, Receiver, Refused, Stage,
+};
 use crate::delivery::{self, BatchSettings};
 use crate::plan::{Pipeline, PipelineId, PlannedExporter, TelemetryPlan};
 use crate::testing::{Answer, ScriptedExporter, World, assert_conserved, batch, count, logs, names};
@@ -223,6 +225,7 @@ struct Holder {
     held: Mutex<Vec<Batch>>,
     next: Arc<dyn Consumer>,
     diary: Diary,
+    context: Context,
 }
 
 impl Consumer for Holder {
@@ -233,19 +236,23 @@ impl Consumer for Holder {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            self.diary.note("close hold");
+            self.diary.note(format!("close {}", self.context.id));
             let held = std::mem::take(&mut *self.held.lock().unwrap());
             for batch in held {
-                let _ = self.next.consume(batch).await;
+                if names(&batch) == ["unwanted"] {
+                    self.context.drops.record(batch.signal(), batch.items(), &Reason::new("unwanted", "as it says"));
+                } else {
+                    let _ = self.next.consume(batch).await;
+                }
             }
             self.next.close().await;
         })
     }
 }
 
-fn holding(diary: &Diary, _: &Context) -> Result<Stage, Error> {
-    let diary = diary.clone();
-    Ok(Stage::Holding(Box::new(move |next| Arc::new(Holder { held: Mutex::default(), next, diary }))))
+fn holding(diary: &Diary, context: &Context) -> Result<Stage, Error> {
+    let (diary, context) = (diary.clone(), context.clone());
+    Ok(Stage::Holding(Box::new(move |next| Arc::new(Holder { held: Mutex::default(), next, diary, context }))))
 }
 
 async fn stop(running: super::Running) -> StopReport {
@@ -422,6 +429,26 @@ async fn a_stop_goes_from_the_near_end_to_the_far_end_and_closes_everything_once
     assert_eq!(planned.diary.read(), ["build out logs", "build in", "run in", "end in", "close hold", "close out"]);
     let items = |what: &str| planned.count(&format!("otelcol_processor_{what}_items_total"), &[("processor", "hold")]);
     assert_eq!((items("incoming"), items("outgoing")), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn processors_that_hold_data_close_in_their_order_and_what_they_drop_is_accounted_for() {
+    let planned = Planned::new()
+        .receiver("in")
+        .processor("hold/1", holding)
+        .processor("p", |_, _| plain(Ok))
+        .processor("hold/2", holding)
+        .exporter("out")
+        .pipeline("logs", "in", "hold/1 p hold/2", "out");
+    let running = planned.start().await.unwrap();
+    assert_eq!(planned.send("in", logs(["a"])).await, Ok(()));
+    assert_eq!(planned.send("in", logs(["unwanted"])).await, Ok(()));
+    stop_cleanly(running).await;
+    let closed: Vec<_> = planned.diary.read().into_iter().filter(|l| l.starts_with("close")).collect();
+    assert_eq!(closed, ["close hold/1", "close hold/2", "close out"]);
+    assert_eq!(planned.delivered("out"), ["a"]);
+    assert_eq!(planned.count("slipring_in_flight_items", &[("kind", "processor")]), 0);
+    assert_conserved(&planned.world.meter);
 }
 
 #[tokio::test(start_paused = true)]

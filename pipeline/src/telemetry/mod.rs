@@ -7,6 +7,7 @@ pub mod logs;
 mod meter;
 mod pages;
 pub mod process;
+mod seldom;
 
 #[cfg(test)]
 mod tests;
@@ -17,3 +18,4 @@ pub use drops::{Dropped, Drops, MESSAGE_BYTES};
 pub use endpoint::Endpoint;
 pub use meter::Meter;
 pub use pages::{Page, PageGuard, Pages};
+pub use seldom::Seldom;

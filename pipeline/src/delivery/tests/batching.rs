@@ -54,6 +54,18 @@ async fn a_large_batch_is_split() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_pieces_of_a_large_batch_go_out_at_the_same_time() {
+    let bench = bench(|s| {
+        s.queue.num_consumers = 3;
+        s.queue.batch = Some(batch(2, 2));
+    });
+    bench.far.always(Answer::Deliver.after(secs(1)));
+    assert_eq!(bench.send(1..=6).await, Ok(()));
+    bench.far.wait_for_delivered(3).await;
+    assert_eq!(bench.far.attempt_millis(), [0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn batches_of_odd_sizes_fill_up_exports_of_one_size() {
     assert_eq!(exports(batching(4, 4), &[3, 3, 3]).await, ["1 2 3 4", "5 6 7 8", "9"]);
 }

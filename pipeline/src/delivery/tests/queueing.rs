@@ -118,6 +118,23 @@ async fn a_caller_that_goes_away_while_it_waits_for_room_takes_its_batch_along()
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_stood_behind_a_caller_that_goes_away_is_let_in() {
+    let bench = bench(|s| {
+        (s.queue.queue_size, s.queue.sizer) = (3, Sizer::Items);
+        s.queue.block_on_overflow = true;
+    });
+    bench.far.always(Answer::Hang);
+    assert_eq!(bench.send(["a", "b"]).await, Ok(()));
+    let large = bench.sending(&["c", "d"]);
+    bench.settle().await;
+    let small = bench.sending(&["e"]);
+    bench.settle().await;
+    assert!(!small.is_finished());
+    large.abort();
+    assert_eq!(small.await.unwrap(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_consumer_keeps_strict_order_retries_included() {
     let bench = bench(|_| {});
     bench.far.then(Answer::retry("http_503")).then(Answer::Deliver).then(Answer::retry("http_503"));
