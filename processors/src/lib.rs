@@ -7,8 +7,6 @@ mod text;
 mod value;
 
 #[cfg(test)]
-mod conformance;
-#[cfg(test)]
 mod dynamo_golden;
 #[cfg(test)]
 mod testing;

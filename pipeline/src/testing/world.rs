@@ -44,6 +44,13 @@ impl World {
         World { meter: Meter::with_clock(clock), net, files, pages: Pages::new(), doors, tasks: TaskTracker::new() }
     }
 
+    /// The same world with the machine's own files, for what a test reads from the project's `tests/data`.
+    #[must_use]
+    pub fn with_real_files(mut self) -> World {
+        self.doors.files = Doors::real().files;
+        self
+    }
+
     /// What a graph's components may use.
     pub fn surroundings(&self) -> Surroundings {
         Surroundings { doors: self.doors.clone(), meter: self.meter.clone(), pages: self.pages.clone() }

@@ -90,7 +90,7 @@ struct Running {
 
 #[allow(clippy::disallowed_methods, reason = "a test's own task")]
 async fn start(options: ServerOptions) -> Running {
-    let world = World::new();
+    let world = World::new().with_real_files();
     let (stop, echo) = (CancellationToken::new(), Arc::new(Echo::default()));
     let listener = world.doors.net.listen(ADDRESS).await.unwrap();
     let serving = serve(listener, options, Arc::clone(&echo) as Arc<dyn Handler>, world.tasks.clone(), stop.clone());

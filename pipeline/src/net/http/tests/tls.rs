@@ -19,7 +19,7 @@ fn identity(name: &str) -> TlsCommon {
 }
 
 async fn check(server: TlsServerConfig, client: TlsClientConfig, host: &str, expected: Result<&str, &str>) {
-    let world = World::new();
+    let world = World::new().with_real_files();
     let tls = tls::server(&server, &*world.doors.files).unwrap();
     let running = start(ServerOptions { tls: Some(tls), ..ServerOptions::default() }).await;
     let client = running.client(ClientOptions { tls: client, ..ClientOptions::default() });
@@ -84,7 +84,7 @@ async fn versions_are_kept_apart() {
 
 #[test]
 fn missing_and_wrong_files_are_named() {
-    let files = World::new().doors.files;
+    let files = World::new().with_real_files().doors.files;
     let mut common = identity("server");
     common.key_file = file("ca.pem");
     let wrong = tls::server(&TlsServerConfig { common, ..TlsServerConfig::default() }, &*files).unwrap_err();
