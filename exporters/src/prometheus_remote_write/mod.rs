@@ -8,7 +8,6 @@ mod labels;
 mod metadata;
 mod names;
 mod native;
-mod number;
 mod points;
 mod timeseries;
 

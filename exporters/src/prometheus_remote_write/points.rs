@@ -1,6 +1,7 @@
 //! The points of a metric as series: their samples, staleness markers and exemplars.
 
 use pipeline::otlp::WireError;
+use pipeline::otlp::bound;
 use pipeline::otlp::view::{
     ExponentialPoint, HistogramPoint, KeyValues, NO_RECORDED_VALUE, Number, NumberPoint, SummaryPoint,
 };
@@ -9,7 +10,7 @@ use pipeline::otlp::write::Writer;
 use super::convert::Converter;
 use super::exemplars::write_exemplar;
 use super::names::Namer;
-use super::{native, number};
+use super::native;
 
 /// Prometheus' staleness marker, as bits.
 pub const STALE: u64 = 0x7ff0_0000_0000_0002;
@@ -190,9 +191,9 @@ impl<'a> Converter<'a> {
     fn write_bound(&mut self, bound: f64) {
         self.bound.clear();
         if self.scraped {
-            number::write_scraped(&mut self.bound, bound);
+            bound::write_canonical(&mut self.bound, bound);
         } else {
-            number::write_plain(&mut self.bound, bound);
+            bound::write_plain(&mut self.bound, bound);
         }
     }
 
