@@ -21,7 +21,7 @@ pub fn cut(metric: &Metric<'_>, keep: Samples, is_scraped: bool, out: &mut Write
     let whole = |keeps: bool| Ok(if keeps { Change::Keep } else { Change::Drop });
     match metric.kind {
         MetricKind::Empty | MetricKind::Gauge | MetricKind::ExponentialHistogram => whole(own),
-        MetricKind::Sum => whole(if metric.is_monotonic { total } else { own }),
+        MetricKind::Sum => whole(if metric.is_monotonic && !is_scraped { total } else { own }),
         MetricKind::Histogram => match (bucket, sum, count) {
             (true, true, true) | (false, false, false) => whole(bucket),
             (true, false, true) => without(metric, histogram_point::SUM, metric::HISTOGRAM, out),

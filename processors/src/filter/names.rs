@@ -40,7 +40,7 @@ struct Memory {
 pub struct Samples {
     /// The one with the metric's own name.
     pub own: bool,
-    /// `_total`; for counters that are not called so either name will do.
+    /// `_total`, or the metric's own name: a counter that was not scraped may get the one or the other at Prometheus.
     pub total: bool,
     /// `_bucket`.
     pub bucket: bool,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::{
-    Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric::Data,
+    Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric::Data,
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
 use pipeline::testing::{World, conformance};
@@ -13,7 +13,7 @@ use pipeline::{Batch, Signal};
 use proptest::prelude::*;
 
 use super::{Config, Factory};
-use crate::testing::exposition::{samples, scrape};
+use crate::testing::exposition::{samples, samples_of_text, scrape};
 use crate::testing::{
     any, attributes, batch, build, logs, metrics, problems, processor, read_logs, read_metrics, read_spans, resource,
     scope, spans,
@@ -96,7 +96,7 @@ fn samples_go_on_by_their_own_names() {
         ("include: {match_type: strict, metric_names: [s]}", "s"),
         ("include: {match_type: strict, metric_names: [s_count]}", "s_count"),
         ("include: {match_type: strict, metric_names: [s_sum, s_count]}", "s_count s_sum"),
-        ("include: {match_type: prefix, metric_names: [requests_t, applied_total]}", "applied requests_total"),
+        ("include: {match_type: prefix, metric_names: [requests_t, applied_total]}", "requests_total"),
         (
             "include: {match_type: prefix, metric_names: [s]}, exclude: {match_type: regexp, metric_names: [_created$, _sum$]}",
             "s s_count",
@@ -125,6 +125,24 @@ fn what_is_cut_out_of_a_metric_keeps_its_values_labels_and_times() {
                 assert_eq!(crate::testing::show(&metric.metadata), r#"prometheus.type="unknown""#);
             }
         }
+    }
+}
+
+#[test]
+fn a_counter_that_came_as_otlp_answers_to_both_its_names() {
+    let counter = |name: &str| {
+        let data_points = vec![NumberDataPoint::default()];
+        let sum = Sum { data_points, aggregation_temporality: 2, is_monotonic: true };
+        Metric { name: name.to_owned(), data: Some(Data::Sum(sum)), ..Metric::default() }
+    };
+    for (filter, items) in [
+        ("include: {match_type: strict, metric_names: [a_total, b_total]}", 2),
+        ("include: {match_type: strict, metric_names: [a]}", 1),
+        ("exclude: {match_type: strict, metric_names: [a_total, b]}", 1),
+    ] {
+        let batch = metrics(resource("{}"), scope("sdk", ""), vec![counter("a"), counter("b_total")]);
+        let filter = processor::<Factory>(&format!("metrics: {{per_sample: true, {filter}}}"), Signal::Metrics);
+        assert_eq!(filter.process(batch).unwrap().items(), items);
     }
 }
 
@@ -313,5 +331,31 @@ proptest! {
         }
         prop_assert_eq!(out.items(), Batch::new(Signal::Metrics, out.to_bytes()).unwrap().items());
         prop_assert_eq!(read_metrics(&out), expected);
+    }
+
+    /// Compared with the same on the lines of the text, as Dynamo does it.
+    #[test]
+    fn per_sample_equals_a_cut_of_the_text(
+        families in prop::collection::btree_map("[ab]{1,2}", 0usize..4, 0..6),
+        include in prop::collection::vec("[ab]{0,2}(_bucket|_sum|_count|_b|_)?", 0..3),
+        exclude in prop::collection::vec("[ab]{1,2}(_bucket|_sum|_count|_c)?", 0..3),
+    ) {
+        // Families of one name are told apart by their kind: a histogram a and a gauge a_sum never meet here.
+        let text: String = families.iter().map(|(name, kind)| match kind {
+            0 => format!("# TYPE {name} gauge\n{name}{{l=\"1\"}} 1\n{name}{{l=\"2\"}} 2\n"),
+            1 => format!("# TYPE {name} counter\n{name} 7\n"),
+            2 => format!(
+                "# TYPE {name} histogram\n{name}_bucket{{le=\"1.0\"}} 1\n{name}_bucket{{le=\"+Inf\"}} 2\n{name}_sum 3\n{name}_count 2\n"
+            ),
+            _ => format!("# TYPE {name} summary\n{name}{{quantile=\"0.5\"}} 1\n{name}_sum 3\n{name}_count 2\n"),
+        }).collect();
+        let starts = |line: &str, prefixes: &[String]| prefixes.iter().any(|p| line.starts_with(p.as_str()));
+        let keeps = |line: &&str| !starts(line, &exclude) && (include.is_empty() || starts(line, &include));
+        let expected: String = text.lines().filter(keeps).map(|line| format!("{line}\n")).collect();
+        let rule = |names: &[String]| format!("{{match_type: prefix, metric_names: [{}]}}", names.iter().map(|n| format!("'{n}'")).collect::<Vec<_>>().join(", "));
+        let config = format!("metrics: {{per_sample: true, include: {}, exclude: {}}}", rule(&include), rule(&exclude));
+        let out = processor::<Factory>(&config, Signal::Metrics).process(scrape(&text)).unwrap();
+        prop_assert_eq!(samples(&out), samples_of_text(&expected));
+        prop_assert_eq!(out.items(), Batch::new(Signal::Metrics, out.to_bytes()).unwrap().items());
     }
 }
