@@ -178,8 +178,12 @@ fn traces_and_logs_arrive(logged: &BTreeSet<String>, folder: &Path, tempo: &Temp
             }
         }
     }
-    assert!(tempo.stored().span_names.contains("http-request"));
-    assert!(tempo.stored().resource_attributes.contains("deployment.environment.name=test-cluster"));
+    eventually(Duration::from_secs(20), "the requests' spans are at Tempo, labelled", || {
+        let stored = tempo.stored();
+        let labelled = stored.resource_attributes.contains("deployment.environment.name=test-cluster");
+        let named = stored.span_names.contains("http-request");
+        if labelled && named { Ok(()) } else { Err(format!("labelled {labelled}, names {:?}", stored.span_names)) }
+    });
 }
 
 /// What went in at the doors is what came out at the ends.
