@@ -94,6 +94,11 @@ fn say(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// The README's Rust example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

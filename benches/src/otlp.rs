@@ -42,6 +42,8 @@ async fn scenario(options: &Options) -> Result<(), String> {
     let bytes_a_span = pool.iter().map(|p| p.len()).sum::<usize>() as f64 / (POOL * spans) as f64;
     // A first second warms up connections and memory and is not counted.
     drive(grpc, &door, &pool, connections, Duration::from_secs(1)).await;
+    // What was accepted in it is delivered before counting begins.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let (before, items_before) = (slipring.usage()?, arrived.items.load(Ordering::Relaxed));
     let start = Instant::now();
     let sent = drive(grpc, &door, &pool, connections, Duration::from_secs(seconds)).await;

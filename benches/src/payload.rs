@@ -61,6 +61,7 @@ fn one_span(w: &mut Writer, n: usize, random: &mut Random) {
         attribute(w, "http.route", Scalar::Text("/api/v1/checkout"));
         attribute(w, "http.response.status_code", Scalar::Int(200));
         attribute(w, "url.full", Scalar::Text(&url));
+        attribute(w, "url.path", Scalar::Text("/api/v1/checkout"));
         attribute(w, "server.address", Scalar::Text("shop.example.com"));
         attribute(w, "server.port", Scalar::Int(443));
         attribute(w, "network.protocol.version", Scalar::Text("1.1"));
