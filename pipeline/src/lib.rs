@@ -1,6 +1,10 @@
 //! The frame of Slipring: batches, the component traits, config, graph, delivery, telemetry and the wire layer.
 //! It knows no component; the crates `receivers`, `processors` and `exporters` hold those.
 
+// The fuzz targets, which a test shares, know this crate by its name.
+#[cfg(test)]
+extern crate self as pipeline;
+
 pub mod batch;
 pub mod component;
 pub mod config;

@@ -25,6 +25,8 @@ pub use wire::WireError;
 #[cfg(test)]
 mod arbitrary;
 #[cfg(test)]
+mod mutations;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

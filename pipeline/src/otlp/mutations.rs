@@ -1,0 +1,80 @@
+//! Runs the fuzz targets on their seeds and on a few thousand mutations of them, so that every test run does.
+
+#[path = "../../../fuzz/src/otlp.rs"]
+mod targets;
+
+use crate::batch::Signal;
+use crate::otlp::{json, text};
+
+const SEEDS: [(u8, Signal, &str); 3] = [
+    (0, Signal::Traces, include_str!("../../../fuzz/seeds/traces.txt")),
+    (1, Signal::Metrics, include_str!("../../../fuzz/seeds/metrics.txt")),
+    (2, Signal::Logs, include_str!("../../../fuzz/seeds/logs.txt")),
+];
+
+/// The inputs that a target starts from: requests, and for text and JSON also those.
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let mut out = Vec::new();
+    for (number, signal, seed) in SEEDS {
+        let request = text::parse(signal, seed).unwrap_or_else(|error| panic!("{error}"));
+        match target {
+            "text" => out.push([&[number], seed.as_bytes()].concat()),
+            "json" => out.push([&[number][..], &json::from_proto(signal, &request).unwrap()].concat()),
+            _ => {}
+        }
+        for arguments in [0, 1, 4, 20] {
+            out.push([&[number + 3 * arguments], &request[..]].concat());
+        }
+    }
+    out
+}
+
+#[test]
+fn every_entry_point_stands_mutated_bytes() {
+    let mut state = 0x1234_5678_9abc_def0_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let rounds = std::env::var("SLIPRING_MUTATIONS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(150);
+    for (name, target) in targets::ALL {
+        for seed in seeds(name) {
+            target(&seed);
+            for _ in 0..rounds {
+                let mut input = seed.clone();
+                for _ in 0..=random(4) {
+                    let at = random(input.len().max(1)).min(input.len().saturating_sub(1));
+                    match random(6) {
+                        0 => input.truncate(at),
+                        1 => input[at] ^= 1 << random(8),
+                        2 => input[at] = random(256) as u8,
+                        3 => input.insert(at, random(256) as u8),
+                        4 => drop(input.remove(at)),
+                        _ => {
+                            let piece = input[at..(at + random(40)).min(input.len())].to_vec();
+                            let to = random(input.len());
+                            input.splice(to..to, piece);
+                        }
+                    }
+                    if input.is_empty() {
+                        break;
+                    }
+                }
+                target(&input);
+            }
+        }
+    }
+}
+
+/// Writes the seeds where cargo-fuzz looks for them: `cargo test -p pipeline write_the_fuzz_seeds -- --ignored`.
+#[test]
+#[ignore = "it writes files, for fuzzing by hand"]
+fn write_the_fuzz_seeds() {
+    for (name, _) in targets::ALL {
+        let folder = format!("{}/../fuzz/corpus/otlp_{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::create_dir_all(&folder).unwrap();
+        for (i, seed) in seeds(name).into_iter().enumerate() {
+            std::fs::write(format!("{folder}/seed-{i}"), seed).unwrap();
+        }
+    }
+}
