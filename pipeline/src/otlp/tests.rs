@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::edit::{self, Change, Level, When};
-use super::fields::{metric, number_point, request, resource, resource_group, scope, scope_group, span};
+use super::fields::{self, metric, number_point, request, resource, resource_group, scope, scope_group, span};
 use super::view::{self, KeyValue, Metric, Span, View, resources};
 use super::write::{Scalar, Writer};
 use super::{count, filter, split};
@@ -208,6 +208,36 @@ fn attributes_are_written_when_their_condition_holds() {
     check(&[("a", 1), ("b", 2), ("a", 3)], When::Always, "a", Some("a=9 b=2"));
     check(&[("a", 9), ("b", 2), ("a", 9)], When::Present, "a", Some("a=9 b=2"));
     check(&[], When::Always, "a", Some("a=9"));
+}
+
+#[test]
+fn several_attributes_are_inserted_at_once_where_they_are_absent() {
+    let ready = |key: &str| {
+        let mut w = Writer::new();
+        w.text(fields::key_value::KEY, key);
+        w.any_value(fields::key_value::VALUE, Scalar::Int(9));
+        w.into_vec()
+    };
+    let check = |keys: &[(&str, i64)], expected: Option<&str>| {
+        let (b, c) = (ready("b"), ready("c"));
+        let edited = after(keys, |a| a.insert_all([("b", b.as_slice()), ("c", c.as_slice())]));
+        assert_eq!(edited.as_deref(), expected, "{keys:?}");
+    };
+    check(&[("a", 1)], Some("a=1 b=9 c=9"));
+    check(&[("c", 3), ("a", 1)], Some("c=3 a=1 b=9"));
+    check(&[("c", 3), ("b", 1)], None);
+    check(&[], Some("b=9 c=9"));
+    // What was written, deleted or inserted before and after counts as it is then.
+    let b = ready("b");
+    let edited = after(&[("b", 1), ("a", 1)], |a| {
+        assert!(a.insert("x", Scalar::Int(5))?);
+        assert!(a.delete("b")?);
+        a.insert_all([("b", b.as_slice()), ("x", b.as_slice())])?;
+        assert!(!a.insert("b", Scalar::Int(6))?);
+        assert!(a.update("b", Scalar::Int(7))?);
+        a.insert("y", Scalar::Int(8)).map(drop)
+    });
+    assert_eq!(edited.as_deref(), Some("a=1 x=5 b=7 y=8"));
 }
 
 #[test]

@@ -10,6 +10,8 @@ use std::time::Duration;
 use pipeline::component::Context;
 use pipeline::config::TextOr;
 use pipeline::doors::Files;
+use pipeline::otlp::fields::key_value;
+use pipeline::otlp::write::{Scalar, Writer};
 use tokio::time::Instant;
 
 use super::{Config, FromFile, Label};
@@ -17,9 +19,9 @@ use super::{Config, FromFile, Label};
 /// The largest file that a value is read from.
 const MOST: usize = 64 << 10;
 
-/// The labels to add, sorted by name, each once.
+/// The labels to add, sorted by name, each once: its name, and the whole attribute as it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Labels(Vec<(Box<str>, Box<str>)>);
+pub struct Labels(Vec<(Box<str>, Box<[u8]>)>);
 
 impl Labels {
     /// The labels with Dynamo's rules: automatic ones only with namespace and component, and before custom ones.
@@ -29,12 +31,11 @@ impl Labels {
             .map(|(name, value)| (name.to_owned(), value))
             .chain(config.labels.iter().map(|(name, label)| (name.clone(), value(label))))
             .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| (name.into_boxed_str(), value.into_boxed_str()))
             .collect();
         // Stable: of two with one name, the automatic one stays first and is kept.
         labels.sort_by(|a, b| a.0.cmp(&b.0));
         labels.dedup_by(|later, first| later.0 == first.0);
-        Labels(labels)
+        Labels(labels.into_iter().map(|(name, value)| (name.as_str().into(), attribute(&name, &value))).collect())
     }
 
     /// Whether there is nothing to add.
@@ -42,10 +43,18 @@ impl Labels {
         self.0.is_empty()
     }
 
-    /// Names and values.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
+    /// Names and attributes.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(name, attribute)| (&**name, &**attribute))
     }
+}
+
+/// A `KeyValue` message.
+fn attribute(key: &str, value: &str) -> Box<[u8]> {
+    let mut out = Writer::new();
+    out.text(key_value::KEY, key);
+    out.any_value(key_value::VALUE, Scalar::Text(value));
+    out.into_vec().into()
 }
 
 /// The names of the automatic labels.

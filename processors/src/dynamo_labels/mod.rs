@@ -15,7 +15,6 @@ use pipeline::batch::{Batch, Edited};
 use pipeline::component::{Context, Error, Processor, Refused, Stage};
 use pipeline::config::{GoDuration, Problem, Settings, TextOr};
 use pipeline::otlp::edit::{self, Level};
-use pipeline::otlp::view::AnyValue;
 use pipeline::registry::ProcessorFactory;
 use serde::Deserialize;
 
@@ -147,12 +146,7 @@ impl Processor for DynamoLabels {
         let signal = batch.signal();
         let level = if signal == Signal::Metrics { Level::Point } else { Level::Resource };
         batch.map_parts(|part| {
-            let edited = edit::attributes(signal, part, level, &mut |attributes| {
-                for (key, value) in labels.iter() {
-                    attributes.insert(key, AnyValue::Text(value))?;
-                }
-                Ok(())
-            });
+            let edited = edit::attributes(signal, part, level, &mut |attributes| attributes.insert_all(labels.iter()));
             Ok(edited?.map(Edited::from))
         })
     }

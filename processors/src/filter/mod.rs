@@ -3,6 +3,7 @@
 
 mod config;
 mod cut;
+mod gauges;
 mod names;
 #[cfg(test)]
 mod tests;

@@ -159,6 +159,25 @@ impl<'a> Attributes<'a> {
         self.write(When::Absent, key, value.into())
     }
 
+    /// Writes those of several attributes whose keys are not there. Each comes with its whole `KeyValue` message, written
+    /// once for many edits, and no key comes twice.
+    pub fn insert_all<'k>(&mut self, all: impl IntoIterator<Item = (&'k str, &'k [u8])>) -> Result<(), WireError> {
+        self.load()?;
+        let before = self.entries.len();
+        for (key, inside) in all {
+            let written = self.written.as_slice();
+            if !self.entries[..before].iter().any(|entry| entry.is(key, written)) {
+                let state = self.written(|w, number| w.bytes(number, inside));
+                self.entries.push(Entry { field: &[], key: &[], state });
+            }
+        }
+        if self.entries.len() > before {
+            self.changed(before);
+            self.changed(self.entries.len() - 1);
+        }
+        Ok(())
+    }
+
     /// Writes an attribute if there is one of that key. Answers whether there is.
     pub fn update<'v>(&mut self, key: &str, value: impl Into<AnyValue<'v>>) -> Result<bool, WireError> {
         self.write(When::Present, key, value.into())
@@ -249,10 +268,15 @@ impl<'a> Attributes<'a> {
     }
 
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "protobuf messages stay below 2 GiB")]
     fn field(&mut self, key: &str, value: AnyValue<'_>) -> State {
+        self.written(|w, number| w.attribute(number, key, value))
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "protobuf messages stay below 2 GiB")]
+    fn written(&mut self, write: impl FnOnce(&mut Writer, u32)) -> State {
         let from = self.written.len() as u32;
-        self.written.attribute(self.number, key, value);
+        write(&mut self.written, self.number);
         State::Written { from, to: self.written.len() as u32 }
     }
 
@@ -318,10 +342,22 @@ impl<'a> Attributes<'a> {
         }
         if holder + 1 == self.holders.len() {
             let last = if start < end { self.entries[end - 1].field } else { inside };
+            // New attributes mostly stand behind each other among what was written: they are inserted as one.
+            let mut run = 0..0;
             for entry in &self.entries[end..] {
                 if let State::Written { from, to } = entry.state {
-                    splice.insert_written(&last[last.len()..], from as usize, to as usize);
+                    let (from, to) = (from as usize, to as usize);
+                    if run.end != from {
+                        if !run.is_empty() {
+                            splice.insert_written(&last[last.len()..], run.start, run.end);
+                        }
+                        run.start = from;
+                    }
+                    run.end = to;
                 }
+            }
+            if !run.is_empty() {
+                splice.insert_written(&last[last.len()..], run.start, run.end);
             }
         }
     }
