@@ -15,6 +15,7 @@ pub mod net;
 pub mod otlp;
 pub mod plan;
 pub mod registry;
+pub mod relabel;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

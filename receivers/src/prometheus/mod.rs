@@ -2,15 +2,13 @@
 //! labels that Prometheus itself would have stored.
 //!
 //! A body goes through `exposition` (what it says), `cache` (which series that is, and OTLP of it) and out; `config`,
-//! `relabel`, `target` and `jobs` say who is asked, `scraper` when and `fetch` how. Native histograms are not scraped.
+//! `target` and `jobs` say who is asked, `scraper` when and `fetch` how. Native histograms are not scraped.
 
 pub mod cache;
 pub mod config;
 pub mod exposition;
 mod fetch;
 mod jobs;
-mod labels;
-pub mod relabel;
 mod scraper;
 pub mod status;
 pub mod target;
@@ -24,6 +22,7 @@ use std::sync::Arc;
 use pipeline::batch::Signal;
 use pipeline::component::{BoxFuture, Context, Error, Life, Outputs, Receiver};
 use pipeline::registry::ReceiverFactory;
+use pipeline::relabel::{self, labels};
 use tokio::task::JoinSet;
 
 pub use config::Config;

@@ -1,15 +1,15 @@
 //! Relabelling: rules that change, add and remove labels, and keep or drop what has them. All of Prometheus' actions.
 
 pub mod config;
+pub mod labels;
 mod md5;
 
 #[cfg(test)]
 mod tests;
 
-pub use pipeline::config::re2::anchored;
 use regex::Regex;
 
-use super::labels::{Labels, NameRule};
+use labels::{Labels, NameRule};
 
 /// A rule, ready to be applied.
 #[derive(Clone, Debug)]

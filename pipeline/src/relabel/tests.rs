@@ -1,11 +1,10 @@
 //! What each action does to labels, and what is said about rules that cannot work.
 
-use pipeline::config::testing;
-use pipeline::config::{Problem, Settings};
 use serde::Deserialize;
 
 use super::config::{Config, compile};
 use super::*;
+use crate::config::{Problem, Settings, testing};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]

@@ -1,11 +1,12 @@
 //! `relabel_configs` and `metric_relabel_configs` as they are written, and what Prometheus says is wrong with them.
 
-use pipeline::config::{Problem, Text};
 use regex::Regex;
 use serde::Deserialize;
 
-use super::{Action, Replace, Rule, anchored};
-use crate::prometheus::labels::NameRule;
+use super::labels::NameRule;
+use super::{Action, Replace, Rule};
+use crate::config::re2::anchored;
+use crate::config::{Problem, Text};
 
 const ACTIONS: [&str; 11] = [
     "replace",
