@@ -31,7 +31,7 @@ const OWN_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("Slipring/"
 pub struct Body {
     /// Uncompressed.
     pub bytes: Bytes,
-    /// How to read it; `None` if it is empty.
+    /// How to read it.
     pub format: Format,
 }
 

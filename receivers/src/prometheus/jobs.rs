@@ -85,10 +85,6 @@ impl Runner {
                     () = stop.cancelled() => return self.finish().await,
                     () = sleep_until(look_at), if !self.files.is_empty() => break,
                     Some(ended) = self.scrapers.join_next() => self.ended(ended),
-                    else => {
-                        stop.cancelled().await;
-                        return;
-                    }
                 }
             }
         }

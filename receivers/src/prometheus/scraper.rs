@@ -95,7 +95,7 @@ impl Scraper {
                 self.scrape(at, &ends.stop).await;
             }
         }
-        if self.job.scrape_on_shutdown {
+        if self.job.scrape_on_shutdown && ends.stop.is_cancelled() {
             self.scrape(self.clock.now(), &CancellationToken::new()).await;
         }
         if let Some(ticks) = last_ticks.filter(|_| !ends.stop.is_cancelled() && self.status.last().is_some()) {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use pipeline::batch::Signal;
 use pipeline::component::{Life, Receiver, Refused};
-use pipeline::doors::{Doors, Net};
+use pipeline::doors::Net;
 use pipeline::net::compress::{Coding, Level, compress};
-use pipeline::testing::{Sink, VirtualFiles, World, count};
+use pipeline::testing::{Sink, World, count};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -20,7 +20,6 @@ use super::*;
 /// A receiver that runs in a world of its own.
 struct Bench {
     world: World,
-    files: VirtualFiles,
     sink: Sink,
     targets: Targets,
     stop: CancellationToken,
@@ -103,28 +102,25 @@ async fn far(world: &World, address: &str) -> Far {
     far
 }
 
-fn start(world: World, files: VirtualFiles, yaml: &str) -> Bench {
+fn start(world: World, yaml: &str) -> Bench {
     let config: Config = pipeline::config::testing::decode(yaml).unwrap_or_else(|error| panic!("{error}"));
-    let mut context = world.context("prometheus");
-    context.doors = Doors { files: Arc::new(files.clone()), ..context.doors };
-    let receiver = Prometheus::new(&config, context).unwrap();
+    let receiver = Prometheus::new(&config, world.context("prometheus")).unwrap();
     let (targets, sink, stop) = (receiver.targets(), Sink::new(), CancellationToken::new());
     let life = Life::new(stop.clone(), Arc::new(Notify::new()));
     let outputs = sink.outputs();
     let mut running = JoinSet::new();
     running.spawn(Box::new(receiver).run(outputs, life));
-    Bench { world, files, sink, targets, stop, running, started: Instant::now() }
+    Bench { world, sink, targets, stop, running, started: Instant::now() }
 }
 
 /// A receiver with one job and one target at `worker:8081`, and that target.
 async fn one(more: &str) -> (Bench, Far) {
     let world = World::new();
     let far = far(&world, "worker:8081").await;
-    let files = VirtualFiles::new(world.doors.clock);
     let yaml = format!(
         "config:\n  scrape_configs:\n  - job_name: dynamo\n    scrape_interval: 10s\n    scrape_timeout: 4s\n    static_configs: [{{targets: ['worker:8081']}}]\n{more}"
     );
-    (start(world, files, &yaml), far)
+    (start(world, &yaml), far)
 }
 
 impl Bench {
@@ -239,7 +235,7 @@ async fn credentials_are_sent_and_files_are_read_anew() {
     assert_eq!(up, 0.0);
     assert!(bench.error().unwrap().contains("cannot read /run/token"));
     for token in ["one", "two"] {
-        bench.files.put("/run/token", format!("{token}\n"));
+        bench.world.files.put("/run/token", format!("{token}\n"));
         bench.next().await;
         assert!(far.requests().last().unwrap().contains(&format!("authorization: Bearer {token}\r\n")));
     }
@@ -317,9 +313,7 @@ async fn a_target_that_trickles_is_cut_at_its_timeout() {
 #[tokio::test(start_paused = true)]
 async fn a_target_that_nobody_answers_for_is_down() {
     let world = World::new();
-    let files = VirtualFiles::new(world.doors.clock);
-    let bench =
-        start(world, files, "config: {scrape_configs: [{job_name: x, static_configs: [{targets: ['nobody:1']}]}]}");
+    let bench = start(world, "config: {scrape_configs: [{job_name: x, static_configs: [{targets: ['nobody:1']}]}]}");
     let flat = timeout(Duration::from_secs(120), bench.all()).await.unwrap();
     assert_eq!(flat.iter().find(|f| f.series == "up{instance=\"nobody:1\",job=\"x\"}").unwrap().value, Some(0.0));
     assert!(bench.error().unwrap().contains("cannot connect to nobody:1"));
@@ -360,11 +354,10 @@ async fn redirects_are_followed_if_the_config_says_so() {
         let world = World::new();
         let (from, to) = (far(&world, "worker:8081").await, far(&world, "other:80").await);
         from.answer(http("307 Temporary Redirect\r\nlocation: http://other/m", ""));
-        let files = VirtualFiles::new(world.doors.clock);
         let yaml = format!(
             "config: {{scrape_configs: [{{job_name: x, scrape_interval: 10s, follow_redirects: {follow}, static_configs: [{{targets: ['worker:8081']}}]}}]}}"
         );
-        let bench = start(world, files, &yaml);
+        let bench = start(world, &yaml);
         assert_eq!(bench.next().await.1, up);
         assert_eq!(to.requests().len(), usize::from(follow));
         bench.end().await;
@@ -453,9 +446,8 @@ async fn the_first_scrape_can_be_put_off() {
 async fn more_targets_than_target_limit_fail_all_scrapes() {
     let world = World::new();
     let (one, two) = (far(&world, "a:1").await, far(&world, "b:1").await);
-    let files = VirtualFiles::new(world.doors.clock);
     let yaml = "config: {scrape_configs: [{job_name: x, scrape_interval: 10s, target_limit: 1, static_configs: [{targets: ['a:1', 'b:1']}]}]}";
-    let bench = start(world, files, yaml);
+    let bench = start(world, yaml);
     assert_eq!(bench.next().await.1, 0.0);
     sleep(Duration::from_secs(10)).await;
     assert_eq!(bench.error().unwrap(), "job x has 2 targets, target_limit is 1");
@@ -468,9 +460,8 @@ const FILES: &str = "config: {scrape_configs: [{job_name: x, scrape_interval: 10
 async fn with_files(contents: &str) -> (Bench, Far, Far) {
     let world = World::new();
     let (one, two) = (far(&world, "a:1").await, far(&world, "b:1").await);
-    let files = VirtualFiles::new(world.doors.clock);
-    files.put("/sd/x.yaml", contents);
-    (start(world, files, FILES), one, two)
+    world.files.put("/sd/x.yaml", contents);
+    (start(world, FILES), one, two)
 }
 
 #[tokio::test(start_paused = true)]
@@ -478,16 +469,16 @@ async fn targets_come_from_files_and_follow_them() {
     let (bench, one, two) = with_files("- targets: ['a:1']\n  labels: {zone: z1}\n").await;
     let (flat, up) = bench.next().await;
     assert_eq!((series(&flat), up), (vec!["a{instance=\"a:1\",job=\"x\",zone=\"z1\"}"], 1.0));
-    bench.files.put("/sd/more.json", "[{\"targets\": [\"b:1\"]}]");
+    bench.world.files.put("/sd/more.json", "[{\"targets\": [\"b:1\"]}]");
     sleep(Duration::from_secs(16)).await;
     assert!(!two.requests().is_empty());
 
-    bench.files.put("/sd/x.yaml", "- targets: [\n");
+    bench.world.files.put("/sd/x.yaml", "- targets: [\n");
     let asked = one.requests().len();
     sleep(Duration::from_secs(30)).await;
     assert!(one.requests().len() >= asked + 2, "a broken file keeps its targets");
 
-    bench.files.put("/sd/x.yaml", "[]");
+    bench.world.files.put("/sd/x.yaml", "[]");
     sleep(Duration::from_secs(6)).await;
     let asked = one.requests().len();
     bench.sink.take();
@@ -506,9 +497,9 @@ async fn targets_come_from_files_and_follow_them() {
 async fn a_target_that_comes_back_is_not_marked_stale() {
     let (bench, one, _) = with_files("- targets: ['a:1']\n").await;
     bench.next().await;
-    bench.files.put("/sd/x.yaml", "[]");
+    bench.world.files.put("/sd/x.yaml", "[]");
     sleep(Duration::from_secs(8)).await;
-    bench.files.put("/sd/x.yaml", "- targets: ['a:1']\n");
+    bench.world.files.put("/sd/x.yaml", "- targets: ['a:1']\n");
     sleep(Duration::from_secs(60)).await;
     let flat: Vec<_> = bench.sink.take().iter().flat_map(|batch| flatten(&batch.to_bytes())).collect();
     assert!(flat.iter().all(|flat| flat.value.is_some()));

@@ -5,8 +5,8 @@ use pipeline::otlp::fields::{metric, number_point, scope_group};
 use pipeline::otlp::write::{Scalar, Writer};
 
 use super::Counts;
-use super::store::Shape;
-use super::write::{data, head, nanos};
+use super::metric::{data, head, nanos};
+use super::place::Shape;
 use crate::prometheus::exposition::Kind;
 
 const ABOUT: [(&str, &str); 8] = [

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use pipeline::otlp::fields::{any_value, histogram_point, key_value, number_point, summary_point};
+use pipeline::otlp::fields::{any_value, key_value};
 use pipeline::otlp::wire::{Fields, utf8};
 use pipeline::otlp::write::{Scalar, Writer};
 
 use super::families::{Families, Piece};
 use super::index::{Index, NONE};
+use super::place::{MetricKey, Part, Place, Shape, place};
 use crate::prometheus::exposition::{Kind, open_metrics_float};
 use crate::prometheus::labels::{Labels, METRIC_NAME};
 
@@ -86,64 +87,6 @@ impl Steps {
     }
 }
 
-/// What a series is to its point.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Part {
-    /// All of it.
-    Value,
-    /// A bucket or quantile.
-    Step(f64),
-    /// `_sum`.
-    Sum,
-    /// `_count`.
-    Count,
-}
-
-/// Which OTLP data a metric has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Shape {
-    /// `Gauge`.
-    Gauge,
-    /// A cumulative `Sum`, monotonic or not.
-    Sum {
-        /// Whether it only grows.
-        monotonic: bool,
-    },
-    /// `Histogram`.
-    Histogram,
-    /// `Summary`.
-    Summary,
-}
-
-impl Shape {
-    /// The field that attributes have in its points.
-    pub(super) const fn attributes(self) -> u32 {
-        match self {
-            Shape::Gauge | Shape::Sum { .. } => number_point::ATTRIBUTES,
-            Shape::Histogram => histogram_point::ATTRIBUTES,
-            Shape::Summary => summary_point::ATTRIBUTES,
-        }
-    }
-
-    /// The label that tells its steps apart.
-    const fn step_label(self) -> &'static str {
-        if matches!(self, Shape::Summary) { "quantile" } else { "le" }
-    }
-}
-
-/// What tells metrics of one target apart.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct MetricKey {
-    /// The resource it belongs to.
-    pub resource: u32,
-    /// Its name.
-    pub name: Box<str>,
-    /// Its Prometheus type.
-    pub kind: Kind,
-    /// Its OTLP data.
-    pub shape: Shape,
-}
-
 /// A metric.
 #[derive(Debug)]
 pub(super) struct Metric {
@@ -186,14 +129,6 @@ pub(super) struct Store {
     points_index: Index,
     series_index: Index,
     hasher: RandomState,
-}
-
-/// Where a series goes.
-struct Place {
-    key: MetricKey,
-    part: Part,
-    family: u32,
-    family_kind: Kind,
 }
 
 impl Store {
@@ -421,54 +356,6 @@ impl Store {
         }
         (new, renumbered)
     }
-}
-
-/// Where a series with these labels goes.
-fn place(resource: u32, labels: &Labels<'_>, family: u32, piece: Piece, families: &Families) -> Place {
-    let name = labels.value(METRIC_NAME);
-    let kind = families.family(family).map_or(Kind::Unknown, |family| family.kind);
-    let base = name.strip_suffix(piece.suffix());
-    let fits = |shape, part| {
-        let key = MetricKey { resource, name: base.unwrap_or(name).into(), kind, shape };
-        Place { key, part, family, family_kind: kind }
-    };
-    let whole = |shape| {
-        let key = MetricKey { resource, name: name.into(), kind, shape };
-        Place { key, part: Part::Value, family, family_kind: kind }
-    };
-    let step = |label, lowest: f64, highest: f64| {
-        let text = labels.value(label);
-        let bound = text.parse::<f64>().ok().filter(|bound| (lowest..=highest).contains(bound))?;
-        (open_metrics_float(bound) == text).then_some(bound)
-    };
-    match (kind, piece) {
-        (Kind::Histogram, Piece::Bucket) if base.is_some() => match step("le", f64::MIN, f64::INFINITY) {
-            Some(bound) => fits(Shape::Histogram, Part::Step(bound)),
-            None => plain(resource, labels, family, kind),
-        },
-        (Kind::Histogram, Piece::Sum) if base.is_some() => fits(Shape::Histogram, Part::Sum),
-        (Kind::Histogram, Piece::Count) if base.is_some() => fits(Shape::Histogram, Part::Count),
-        (Kind::Summary, Piece::Whole) => match step("quantile", 0.0, 1.0) {
-            Some(quantile) => fits(Shape::Summary, Part::Step(quantile)),
-            None => plain(resource, labels, family, kind),
-        },
-        (Kind::Summary, Piece::Sum) if base.is_some() => fits(Shape::Summary, Part::Sum),
-        (Kind::Summary, Piece::Count) if base.is_some() => fits(Shape::Summary, Part::Count),
-        (Kind::Counter, Piece::Whole | Piece::Total) => whole(Shape::Sum { monotonic: true }),
-        (Kind::Info, Piece::Whole | Piece::Info) | (Kind::StateSet, Piece::Whole) => {
-            whole(Shape::Sum { monotonic: false })
-        }
-        (Kind::Gauge | Kind::Unknown, Piece::Whole) => whole(Shape::Gauge),
-        (Kind::GaugeHistogram, Piece::Bucket | Piece::GaugeSum | Piece::GaugeCount) => whole(Shape::Gauge),
-        _ => plain(resource, labels, family, kind),
-    }
-}
-
-/// The place of a series that its family's type does not explain: a gauge of its own name.
-fn plain(resource: u32, labels: &Labels<'_>, family: u32, family_kind: Kind) -> Place {
-    let name = labels.value(METRIC_NAME).into();
-    let key = MetricKey { resource, name, kind: Kind::Unknown, shape: Shape::Gauge };
-    Place { key, part: Part::Value, family, family_kind }
 }
 
 /// The bytes of a field of a message of our own making.

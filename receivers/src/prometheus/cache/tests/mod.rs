@@ -8,6 +8,8 @@ mod staleness;
 use std::sync::Arc;
 
 use super::*;
+use crate::prometheus::exposition::{Entry, Parser};
+use crate::prometheus::labels::{Labels, METRIC_NAME};
 use flatten::{Flat, flatten, series};
 
 /// The time of the first scrape; each one is 10 s after the one before.
