@@ -49,7 +49,7 @@ pub struct Common {
     pub output: Option<String>,
     /// What becomes of an entry that it cannot work on.
     pub on_error: OnError,
-    /// Which entries it works on; not carried out.
+    /// Which entries it works on; all by default.
     pub r#if: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 //! The collector's operators on log entries: a list of steps that read fields of a line into the record and move them
 //! about. Compiled once, with everything wrong reported at once; each line then goes through the steps in order.
 
+mod condition;
 pub mod config;
 mod entry;
 mod field;
@@ -16,6 +17,7 @@ use std::borrow::Cow;
 use pipeline::config::{Problem, re2};
 use regex::Regex;
 
+use self::condition::Condition;
 pub use self::config::Operator;
 use self::config::{Common, Kind, OnError, Parser as ParserConfig};
 pub use self::entry::Entry;
@@ -32,6 +34,7 @@ pub struct Steps(Vec<Step>);
 struct Step {
     id: String,
     on_error: OnError,
+    condition: Option<Condition>,
     action: Action,
 }
 
@@ -84,13 +87,14 @@ impl Steps {
         for (i, operator) in operators.iter().enumerate() {
             let path = format!("operators.{i}");
             let next = operators.get(i + 1).map(|o| o.id());
-            check_common(operator.common(), next, &path, &mut problems);
+            let condition = common(operator.common(), next, &path, &mut problems);
             if operators[..i].iter().any(|o| o.id() == operator.id()) {
                 let message = format!("the id {:?} is taken; give this operator an `id` of its own", operator.id());
                 problems.push(Problem::at(&*path, message));
             }
             if let Some(action) = action(operator, &path, &mut problems) {
-                steps.push(Step { id: operator.id().to_owned(), on_error: operator.common().on_error, action });
+                let (id, on_error) = (operator.id().to_owned(), operator.common().on_error);
+                steps.push(Step { id, on_error, condition, action });
             }
         }
         if problems.is_empty() { Ok(Steps(steps)) } else { Err(problems) }
@@ -101,7 +105,7 @@ impl Steps {
     /// Answers whether the entry goes on; otherwise an operator was told to drop it.
     pub fn run<'s>(&'s self, entry: &mut Entry<'_>, now_nanos: u64, mut trouble: impl FnMut(Trouble<'s>)) -> bool {
         for step in &self.0 {
-            if let Err(why) = step.action.run(entry, now_nanos) {
+            if let Err(why) = step.run(entry, now_nanos) {
                 let loud = matches!(step.on_error, OnError::Send | OnError::Drop);
                 let dropped = matches!(step.on_error, OnError::Drop | OnError::DropQuiet);
                 trouble(Trouble { operator: &step.id, why, loud, dropped });
@@ -114,12 +118,17 @@ impl Steps {
     }
 }
 
-fn check_common(common: &Common, next: Option<&str>, path: &str, problems: &mut Vec<Problem>) {
-    if common.r#if.is_some() {
-        let message =
-            "expressions are not carried out; write the operator without `if` and with `on_error: send_quiet`";
-        problems.push(Problem::at(format!("{path}.if"), message));
+impl Step {
+    fn run(&self, entry: &mut Entry<'_>, now_nanos: u64) -> Result<(), Failed> {
+        match &self.condition {
+            Some(condition) if !condition.holds(entry)? => Ok(()),
+            _ => self.action.run(entry, now_nanos),
+        }
     }
+}
+
+/// Checks what every operator has; answers its condition.
+fn common(common: &Common, next: Option<&str>, path: &str, problems: &mut Vec<Problem>) -> Option<Condition> {
     if let Some(output) = &common.output
         && Some(output.as_str()) != next
     {
@@ -129,6 +138,8 @@ fn check_common(common: &Common, next: Option<&str>, path: &str, problems: &mut 
         };
         problems.push(Problem::at(format!("{path}.output"), message));
     }
+    let condition = common.r#if.as_deref().map(Condition::new)?;
+    condition.map_err(|error| problems.push(Problem::at(format!("{path}.if"), error.to_string()))).ok()
 }
 
 fn action(kind: &Kind, path: &str, problems: &mut Vec<Problem>) -> Option<Action> {

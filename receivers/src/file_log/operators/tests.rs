@@ -215,6 +215,21 @@ fn what_fails_goes_on_or_is_dropped_as_on_error_says() {
 }
 
 #[test]
+fn an_operator_works_only_on_entries_for_which_its_condition_holds() {
+    let yaml = r#"
+operators:
+  - { type: json_parser, if: 'body matches "^{"', parse_ints: true }
+  - { type: add, if: attributes.n > 1, field: attributes.many, value: 1 }
+"#;
+    let (entry, troubles) = run(yaml, "plain");
+    assert_eq!((entry.as_str(), troubles.len()), (r#"body="plain""#, 1));
+    check(yaml, r#"{"n":2}"#, r#"body="{\"n\":2}" n=2 many=1"#);
+    let (entry, troubles) = run(yaml, r#"{"n":"x"}"#);
+    assert_eq!(entry, r#"body="{\"n\":\"x\"}" n="x""#);
+    assert_eq!(troubles, ["add true: text and a number have no order"]);
+}
+
+#[test]
 fn every_operator_says_why_it_could_not_work() {
     for (operator, line, why) in [
         ("type: json_parser, parse_from: attributes.x", "", "there is no attributes.x"),
@@ -247,7 +262,7 @@ fn everything_wrong_with_operators_is_said_at_once() {
         r#"
 operators:
   - type: json_parser
-    if: 'body matches "^{"'
+    if: len(body) > 3
     timestamp: { parse_from: attributes.t, layout: '%Q', location: Europe/Berlin }
     severity: { mapping: { bad: x } }
   - { type: json_parser, output: nowhere }
@@ -260,7 +275,7 @@ operators:
 "#,
     );
     for want in [
-        "expressions are not carried out",
+        "`len` is not understood",
         "unknown directive %Q",
         "only UTC is carried out",
         "is no severity",
