@@ -11,6 +11,7 @@ mod complaints;
 mod config;
 mod fingerprint;
 mod format;
+pub mod fuzz;
 mod lines;
 mod offer;
 mod operators;

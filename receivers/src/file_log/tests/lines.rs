@@ -162,6 +162,30 @@ async fn batches_are_bounded_and_hold_many_lines() {
     running.stop().await;
 }
 
+/// Text that looks like what processes write, cut and joined at random.
+fn scraps() -> impl Strategy<Value = Vec<u8>> {
+    let scrap = prop_oneof![
+        Just(&br#"{"time":"2026-11-20T15:31:26.726627Z","level":"INFO","message":"#[..]),
+        Just(&br#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"bb984f8a387a4d39""#[..]),
+        Just(&br#"{"a":{"b":[1,2.5e3,null,true]},"a":"\u00e9\ud83d"}"#[..]),
+        Just(&b"\x1b[2m2026-11-20T15:33:50Z\x1b[0m ERROR x: y"[..]),
+        Just(&b"\r\n"[..]),
+        Just(&b"\xff\xfe\xef\xbb\xbf"[..]),
+        Just(&b",}]:\"\\"[..]),
+    ];
+    let piece = (scrap, any::<prop::sample::Index>(), any::<bool>())
+        .prop_map(|(scrap, cut, whole)| if whole { scrap.to_vec() } else { scrap[..cut.index(scrap.len())].to_vec() });
+    prop::collection::vec(prop_oneof![4 => piece, 1 => prop::collection::vec(any::<u8>(), 0..20)], 0..12)
+        .prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn whatever_bytes_a_file_holds_its_lines_become_records(bytes in scraps()) {
+        crate::file_log::fuzz::file(&bytes);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

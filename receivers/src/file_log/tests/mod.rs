@@ -4,9 +4,11 @@ mod files;
 mod house;
 mod lines;
 mod presets;
+mod real;
 mod refusals;
 mod restarts;
 mod rotation;
+mod torture;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,0 +1,195 @@
+//! Writers that rotate at random, a pipeline that refuses at random, an agent that is killed at random: every line arrives,
+//! in the order of its file, and few arrive twice.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use pipeline::Signal;
+use pipeline::component::{BoxFuture, Consumer, Outcome, Refused};
+use tokio::time::Instant;
+
+use super::*;
+
+/// Rounds, unless `SLIPRING_TORTURE_ROUNDS` says another number.
+const ROUNDS: u64 = 500;
+/// Rounds with the same files; then everything begins anew.
+const ROUNDS_EACH: u64 = 125;
+
+/// xorshift64*.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
+    }
+}
+
+/// Takes its time, refuses often, and notes what it has taken and when.
+struct Moody {
+    dice: Mutex<Dice>,
+    taken: Mutex<Vec<(String, Instant)>>,
+}
+
+impl Consumer for Moody {
+    fn consume(&self, batch: Batch) -> BoxFuture<'_, Outcome> {
+        let (wait, refuse) = {
+            let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
+            (dice.roll(150), dice.roll(4) == 0)
+        };
+        Box::pin(async move {
+            sleep(Duration::from_millis(wait)).await;
+            if refuse {
+                return Err(Refused::retry("moody", "not now"));
+            }
+            let now = Instant::now();
+            let lines = bodies(&[batch]).into_iter().map(|line| (line, now));
+            self.taken.lock().unwrap_or_else(PoisonError::into_inner).extend(lines);
+            Ok(())
+        })
+    }
+}
+
+/// A log and its rotated files. Lines say their log, their segment and their number in it.
+struct Log {
+    name: char,
+    segment: usize,
+    line: usize,
+    rotated: usize,
+    /// A line that is being written in pieces.
+    open: String,
+    written: Vec<String>,
+}
+
+impl Log {
+    fn path(&self) -> String {
+        format!("/logs/{}.log", self.name)
+    }
+
+    fn write(&mut self, files: &VirtualFiles, dice: &mut Dice) {
+        for _ in 0..dice.roll(12) {
+            self.line += 1;
+            let pad = "x".repeat(usize::try_from(dice.roll(300)).unwrap());
+            let line = format!("{} {:05} {:05} {pad}", self.name, self.segment, self.line);
+            let cut = usize::try_from(dice.roll(line.len() as u64)).unwrap();
+            files.append(self.path(), &line[..cut]);
+            if dice.roll(10) == 0 {
+                self.open = line[cut..].to_owned() + "\n";
+                self.written.push(line);
+                return;
+            }
+            files.append(self.path(), format!("{}\n", &line[cut..]));
+            self.written.push(line);
+        }
+    }
+
+    fn end_line(&mut self, files: &VirtualFiles) {
+        if !self.open.is_empty() {
+            files.append(self.path(), std::mem::take(&mut self.open));
+        }
+    }
+
+    fn rotate(&mut self, files: &VirtualFiles, by_copy: bool) {
+        self.end_line(files);
+        if !files.exists(self.path()) || files.contents(self.path()).is_empty() {
+            return;
+        }
+        let to = format!("{}.{}", self.path(), self.rotated);
+        if by_copy {
+            files.copy(self.path(), to);
+            files.truncate(self.path(), 0);
+        } else {
+            files.mv(self.path(), to);
+            files.put(self.path(), "");
+        }
+        self.rotated += 1;
+        self.segment += 1;
+        self.line = 0;
+    }
+}
+
+async fn torture(seed: u64, rounds: u64) {
+    let mut dice = Dice(seed);
+    let rig = Rig::new(
+        "include: ['/logs/*']\nforce_flush_period: 0\nmax_concurrent_files: 8\nfingerprint_size: 64\n\
+         retry_on_failure: { initial_interval: 20ms, max_interval: 100ms }",
+    );
+    let next = Arc::new(Moody { dice: Mutex::new(Dice(seed ^ 77)), taken: Mutex::default() });
+    let outputs = Outputs::none().with(Signal::Logs, next.clone());
+    let mut logs: Vec<_> = ['a', 'b', 'c']
+        .map(|name| Log { name, segment: 0, line: 0, rotated: 0, open: String::new(), written: Vec::new() })
+        .into();
+    let mut running = Some(rig.start_into(outputs.clone()).await);
+    let mut deaths = Vec::new();
+    for _ in 0..rounds {
+        let log = &mut logs[usize::try_from(dice.roll(3)).unwrap()];
+        match dice.roll(20) {
+            0..12 => {
+                log.end_line(&rig.files);
+                log.write(&rig.files, &mut dice);
+            }
+            12..14 => log.rotate(&rig.files, false),
+            14..16 => log.rotate(&rig.files, true),
+            16 => {
+                if let Some(running) = running.take() {
+                    deaths.push(Instant::now());
+                    running.kill().await;
+                }
+            }
+            17 => {
+                if let Some(running) = running.take() {
+                    running.stop().await;
+                }
+            }
+            _ => {}
+        }
+        if running.is_none() && dice.roll(3) == 0 {
+            running = Some(rig.start_into(outputs.clone()).await);
+        }
+        sleep(Duration::from_millis(dice.roll(300))).await;
+    }
+    logs.iter_mut().for_each(|log| log.end_line(&rig.files));
+    if running.is_none() {
+        running = Some(rig.start_into(outputs).await);
+    }
+    sleep(Duration::from_secs(120)).await;
+    if let Some(running) = running {
+        running.stop().await;
+    }
+    judge(seed, &logs, &next.taken.lock().unwrap_or_else(PoisonError::into_inner), &deaths);
+}
+
+fn judge(seed: u64, logs: &[Log], taken: &[(String, Instant)], deaths: &[Instant]) {
+    let mut first: HashMap<&str, Instant> = HashMap::new();
+    let mut newest: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut again = 0;
+    for (line, at) in taken {
+        if let Some(before) = first.get(line.as_str()) {
+            again += 1;
+            let near = |death: &&Instant| **death >= *before && **death - *before < Duration::from_secs(3);
+            assert!(deaths.iter().any(|d| near(&d)), "seed {seed}: {line} came again without need");
+            continue;
+        }
+        let (segment, number) = line.split_at(7);
+        let newest = newest.entry(segment).or_default();
+        assert!(*newest < number, "seed {seed}: {line} came after {newest}");
+        *newest = number;
+        first.insert(line, *at);
+    }
+    let written: Vec<_> = logs.iter().flat_map(|log| &log.written).collect();
+    for line in &written {
+        assert!(first.contains_key(line.trim_end()), "seed {seed}: {line} is lost");
+    }
+    assert_eq!(first.len(), written.len(), "seed {seed}: lines that nobody wrote");
+    assert!(again < 50 * (deaths.len() + 1), "seed {seed}: {again} lines came again after {} deaths", deaths.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_lost_whatever_happens_to_files_pipeline_and_process() {
+    let rounds = std::env::var("SLIPRING_TORTURE_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(ROUNDS);
+    for seed in 1..=rounds.div_ceil(ROUNDS_EACH) {
+        torture(seed * 0x9e37_79b9, ROUNDS_EACH).await;
+    }
+}
