@@ -12,6 +12,15 @@ pub fn regex(pattern: &str) -> Result<Regex, String> {
     compile(&translated(pattern)?).map_err(|error| not_one(pattern, &reason(&error)))
 }
 
+/// Compiles `pattern` for bytes of several lines: `^` and `$` match at each line's ends, too.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn multiline(pattern: &str) -> Result<regex::bytes::Regex, String> {
+    let compile = |text: &str| regex::bytes::RegexBuilder::new(text).octal(true).multi_line(true).build();
+    compile(&translated(pattern)?).map_err(|error| not_one(pattern, &reason(&error)))
+}
+
 /// Compiles several like [`regex()`], to find out at once whether one of them matches.
 ///
 /// # Errors
@@ -61,10 +70,19 @@ fn translate(pattern: &str) -> Result<String, String> {
         match c {
             '\\' => rest = escape(rest, &mut out, false)?,
             '[' => rest = class(rest, &mut out)?,
+            '{' if !is_count(rest) => out.push_str("\\{"),
             c => out.push(c),
         }
     }
     Ok(out)
+}
+
+/// Whether what follows a brace makes it a count: `2}`, `2,}`, `2,5}`. Any other brace is a plain character for Go.
+fn is_count(rest: &str) -> bool {
+    let Some((inside, _)) = rest.split_once('}') else { return false };
+    let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    !least.is_empty() && digits(least) && digits(most)
 }
 
 /// What follows a backslash.
@@ -93,6 +111,12 @@ fn escape<'a>(rest: &'a str, out: &mut String, in_class: bool) -> Result<&'a str
         c => {
             out.push('\\');
             out.push(c);
+            if matches!(c, 'p' | 'P' | 'x')
+                && let Some(end) = after.starts_with('{').then(|| after.find('}')).flatten()
+            {
+                out.push_str(&after[..=end]);
+                return Ok(&after[end + 1..]);
+            }
         }
     }
     Ok(after)
@@ -157,6 +181,8 @@ mod tests {
 
     #[test]
     fn parts_of_texts_match_where_nothing_anchors() {
+        let lines = super::multiline("^b$").unwrap();
+        assert_eq!(lines.find(b"a\nb\nc\xff").map(|found| found.range()), Some(2..3));
         let regex = regex(r"\Qa.b\E|^c.d$").unwrap();
         assert!(regex.is_match("xa.by") && regex.is_match("c-d") && !regex.is_match("c\nd"));
         let set = |patterns: &[&str]| regex_set(&patterns.iter().map(|&p| p.to_owned()).collect::<Vec<_>>());
@@ -194,7 +220,8 @@ mod tests {
         check(r"\Qa.b\E+", &["a.b", "a.bb"], &["axb"]);
         check(r"\Qa.b", &["a.b"], &["axb"]);
         check(r"\/\-\<\>\:", &["/-<>:"], &[]);
-        check(r"\x41\101", &["AA"], &[]);
+        check(r"\x41\101\x{41}\p{Lu}", &["AAAA"], &[]);
+        check("^{x{1,2}}{,2}{", &["{x}{,2}{", "{xx}{,2}{"], &["{xxx}{,2}{"]);
         check("(?i)prod", &["PROD"], &[]);
         check("(?P<x>a)", &["a"], &[]);
     }
