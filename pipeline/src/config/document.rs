@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 
 use super::decode::{Body, Notes, decode};
 use super::parse::parse;
-use super::report::Severity;
+use super::report::{Diagnostic, Report, Severity, Style};
+use super::{Settings, check};
 
 /// Reads a document. An empty one is `T`'s default.
 ///
@@ -26,9 +27,65 @@ pub fn read_document<T: DeserializeOwned + Default>(contents: &[u8]) -> Result<T
     if errors.is_empty() { value.ok_or_else(|| "it cannot be read".to_owned()) } else { Err(errors) }
 }
 
+/// Reads a config in a language of its own, such as a `prometheus.yml`, and checks it. Nothing is expanded in it.
+///
+/// # Errors
+/// Everything that is wrong with it, as a person reads it: each with the file's name, line and column. `root` is what the
+/// whole is called in messages.
+pub fn read_settings<C: Settings>(name: &str, root: &str, contents: &[u8]) -> Result<C, String> {
+    let text = std::str::from_utf8(contents).map_err(|_| format!("{name} is not UTF-8 text"))?;
+    let mut report = Report::default();
+    let parsed = parse(text, report.sources.add(name, text));
+    let render = |mut report: Report, problems: Vec<Diagnostic>| {
+        problems.into_iter().filter(|d| d.severity == Severity::Error).for_each(|d| report.push(d));
+        report.sort();
+        report.render(Style::Plain)
+    };
+    let mut node = match parsed {
+        Ok(node) => node,
+        Err(problems) => return Err(render(report, problems)),
+    };
+    node.number();
+    let mut notes = Notes::default();
+    let config = check::decoded::<C>(&Body { path: root, at: node.at, node: &node, removed: &[] }, &mut notes);
+    report.secret_places = node.places(&notes.secrets);
+    match config {
+        Some(config) if notes.diagnostics.iter().all(|d| d.severity != Severity::Error) => Ok(config),
+        _ => Err(render(report, notes.diagnostics)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
+    use super::super::Problem;
     use super::*;
+
+    #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Ports {
+        ports: Vec<u16>,
+    }
+
+    impl Settings for Ports {
+        fn check(&self) -> Vec<Problem> {
+            let zeros = self.ports.iter().enumerate().filter(|(_, port)| **port == 0);
+            zeros.map(|(i, _)| Problem::at(format!("ports.{i}"), "0 is no port")).collect()
+        }
+    }
+
+    #[test]
+    fn a_config_of_its_own_is_checked_and_its_problems_have_places() {
+        let read = |text: &str| read_settings::<Ports>("ports.yml", "ports.yml", text.as_bytes());
+        assert_eq!(read("ports: [1, 2]").unwrap().ports, [1, 2]);
+        assert_eq!(read("").unwrap(), Ports::default());
+        let error = read("ports:\n- 1\n- 0\nport: 1\n").unwrap_err();
+        for part in ["ports.yml:3:", "0 is no port", "ports.yml:4:", "did you mean `ports`"] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(read("ports: [").unwrap_err().contains("ports.yml:"));
+    }
 
     #[test]
     fn yaml_and_json_are_read_and_what_is_wrong_is_said() {

@@ -50,7 +50,7 @@ mod text;
 pub mod tree;
 
 pub use block::{Block, Tagged};
-pub use document::read_document;
+pub use document::{read_document, read_settings};
 pub use duration::{GoDuration, PromDuration};
 pub use id::ComponentId;
 pub use load::{Loaded, load};

@@ -97,6 +97,12 @@ pub trait Net: Send + Sync {
     /// # Errors
     /// The operating system's, name resolution included.
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<BoxStream>>;
+
+    /// Sends one datagram to `host:port` and waits, for ever if need be, for one that comes back from there.
+    ///
+    /// # Errors
+    /// The operating system's, name resolution included.
+    fn ask<'a>(&'a self, address: &'a str, datagram: &'a [u8]) -> BoxFuture<'a, io::Result<Vec<u8>>>;
 }
 
 /// A listening socket.

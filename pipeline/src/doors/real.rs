@@ -6,13 +6,16 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use super::glob::{Glob, Segment};
 use super::{BoxStream, File, FileStat, Files, Found, Listener, Net, Start, WriteFile};
 use crate::component::BoxFuture;
 
-/// TCP.
+/// The longest datagram there is.
+const MOST_DATAGRAM_BYTES: usize = 65_535;
+
+/// TCP, and UDP for what is asked and answered in one datagram.
 pub(super) struct RealNet;
 
 impl Net for RealNet {
@@ -28,6 +31,20 @@ impl Net for RealNet {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
             Ok(Box::new(stream) as BoxStream)
+        })
+    }
+
+    fn ask<'a>(&'a self, address: &'a str, datagram: &'a [u8]) -> BoxFuture<'a, io::Result<Vec<u8>>> {
+        Box::pin(async move {
+            let to = tokio::net::lookup_host(address).await?.next().ok_or(io::ErrorKind::NotFound)?;
+            let from = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+            let socket = UdpSocket::bind(from).await?;
+            socket.connect(to).await?;
+            socket.send(datagram).await?;
+            let mut answer = vec![0; MOST_DATAGRAM_BYTES];
+            let read = socket.recv(&mut answer).await?;
+            answer.truncate(read);
+            Ok(answer)
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What the own-metrics endpoint shows beside `/metrics`: pages that components add while they live.
 
-use std::collections::BTreeMap;
+use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ impl<F: Fn(&request::Parts) -> Response<Bytes> + Send + Sync> Page for F {
 #[derive(Clone, Default)]
 pub struct Pages {
     by_path: Arc<Mutex<BTreeMap<String, Arc<dyn Page>>>>,
+    common: Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>,
 }
 
 impl Pages {
@@ -35,6 +37,14 @@ impl Pages {
     pub fn add(&self, path: &str, page: Arc<dyn Page>) -> PageGuard {
         self.pages().insert(path.to_owned(), page.clone());
         PageGuard { pages: self.clone(), path: path.to_owned(), page }
+    }
+
+    /// The one value of that type that all components share, made when it is asked for first: for pages that several of
+    /// them fill together.
+    pub fn common<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
+        let mut all = self.common.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = all.entry(TypeId::of::<T>()).or_insert_with(|| Arc::<T>::default());
+        value.clone().downcast().unwrap_or_default()
     }
 
     /// The page at a path.
@@ -75,6 +85,15 @@ mod tests {
     fn shown(pages: &Pages) -> Option<Bytes> {
         let (parts, ()) = http::Request::new(()).into_parts();
         pages.find("/targets").map(|page| page.show(&parts).into_body())
+    }
+
+    #[test]
+    fn components_share_one_value_of_a_type() {
+        let pages = Pages::new();
+        pages.common::<Mutex<Vec<u8>>>().lock().unwrap().push(1);
+        pages.clone().common::<Mutex<Vec<u8>>>().lock().unwrap().push(2);
+        assert_eq!(*pages.common::<Mutex<Vec<u8>>>().lock().unwrap(), [1, 2]);
+        assert_eq!(*pages.common::<u8>(), 0);
     }
 
     #[test]

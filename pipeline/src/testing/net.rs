@@ -48,7 +48,11 @@ struct State {
     faults: HashMap<String, Fault>,
     given_out: u16,
     connections: HashMap<String, usize>,
+    datagrams: HashMap<String, AnswerDatagram>,
 }
+
+/// What comes back for a datagram; nothing, ever, for `None`.
+type AnswerDatagram = Arc<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync>;
 
 impl VirtualNet {
     /// A network where nobody listens.
@@ -74,6 +78,11 @@ impl VirtualNet {
     /// Whether somebody listens on `address`.
     pub fn is_listening(&self, address: &str) -> bool {
         self.state().listening.get(&normal(address)).is_some_and(|l| !l.is_closed())
+    }
+
+    /// Answers each datagram that is sent to `address`.
+    pub fn answer_datagrams(&self, address: &str, answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync + 'static) {
+        self.state().datagrams.insert(normal(address), Arc::new(answer));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -131,6 +140,16 @@ impl Net for VirtualNet {
                 _ => Box::new(near),
             };
             Ok(stream)
+        })
+    }
+
+    fn ask<'a>(&'a self, address: &'a str, datagram: &'a [u8]) -> BoxFuture<'a, io::Result<Vec<u8>>> {
+        Box::pin(async move {
+            let answer = self.state().datagrams.get(&normal(address)).cloned();
+            match answer.ok_or(io::ErrorKind::ConnectionRefused)?(datagram) {
+                Some(answer) => Ok(answer),
+                None => std::future::pending().await,
+            }
         })
     }
 }

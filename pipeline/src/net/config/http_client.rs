@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{AuthConfig, Middleware, TlsClientConfig, check_headers, check_middlewares, header_map, join};
 use crate::config::{Block, GoDuration, Headers, Problem};
 use crate::net::compress::{Coding, Level};
-use crate::net::http::ClientOptions;
+use crate::net::http::{ClientOptions, Proxies};
 use crate::net::origin::parse_url;
 
 /// How a client compresses what it sends.
@@ -81,7 +81,7 @@ pub struct HttpKeepalive {
 pub struct HttpClientConfig {
     /// The URL to send to.
     pub endpoint: String,
-    /// A proxy's URL; refused by `check`.
+    /// A proxy's URL, with user and password where it wants them.
     pub proxy_url: String,
     /// TLS for `https://`.
     pub tls: TlsClientConfig,
@@ -166,8 +166,8 @@ impl HttpClientConfig {
         {
             problems.push(Problem::at(join(path, "endpoint"), message));
         }
-        if !self.proxy_url.is_empty() {
-            problems.push(Problem::at(join(path, "proxy_url"), "proxies are not supported, remove proxy_url"));
+        if let Err(message) = self.proxies() {
+            problems.push(Problem::at(join(path, "proxy_url"), message));
         }
         if self.cookies.enabled {
             problems.push(Problem::at(join(path, "cookies.enabled"), "cookies are not supported, remove cookies"));
@@ -189,7 +189,11 @@ impl HttpClientConfig {
         problems
     }
 
-    /// How the client keeps its connections.
+    fn proxies(&self) -> Result<Proxies, String> {
+        if self.proxy_url.is_empty() { Ok(Proxies::default()) } else { Proxies::one(&self.proxy_url, "") }
+    }
+
+    /// How the client connects and keeps its connections.
     pub fn options(&self) -> ClientOptions {
         let defaults = ClientOptions::default();
         let limit = |block: Option<usize>, top: Option<usize>, default: usize| match block.or(top) {
@@ -204,6 +208,7 @@ impl HttpClientConfig {
         ClientOptions {
             tls: self.tls.clone(),
             headers: header_map(&self.headers),
+            proxies: self.proxies().unwrap_or_default(),
             keep_alive: !self.disable_keep_alives && self.keepalive.is_on(),
             most_requests_per_host: if self.max_conns_per_host == 0 { usize::MAX } else { self.max_conns_per_host },
             most_idle: limit(keepalive.max_idle_conns, self.max_idle_conns, defaults.most_idle),

@@ -36,7 +36,7 @@ fn problems(problems: &[Problem]) -> Vec<String> {
 #[test]
 fn what_would_change_who_may_connect_is_refused_by_name() {
     let client = decode_block::<HttpClientConfig>(
-        "{endpoint: 'tempo:4318', proxy_url: 'http://p', auth: {authenticator: oauth2client}, cookies: {enabled: true},
+        "{endpoint: 'tempo:4318', proxy_url: 'socks5://p', auth: {authenticator: oauth2client}, cookies: {enabled: true},
           compression: lz4, headers: {'a b': c}, middlewares: [{id: x}],
           tls: {cert_file: c.pem, min_version: '1.1', reload_interval: 1h, curve_preferences: [P521], ca_file: a, ca_pem: b}}",
     )
@@ -44,7 +44,7 @@ fn what_would_change_who_may_connect_is_refused_by_name() {
     let found = problems(&client.check("here"));
     for expected in [
         "here.endpoint: tempo:4318 has no scheme",
-        "here.proxy_url: proxies are not supported",
+        "here.proxy_url: a proxy with the scheme",
         "here.auth.authenticator: there is no extension \"oauth2client\"",
         "here.cookies.enabled: ",
         "here.compression: lz4 is not available",

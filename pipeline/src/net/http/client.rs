@@ -20,17 +20,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, HOST, USER_AGENT};
+use bytes::Bytes;
+use http::header::{CONNECTION, HOST, PROXY_AUTHORIZATION, USER_AGENT};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Uri, Version};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
 use super::connect::Connector;
 use super::message::{Request, Response, SendError};
 use super::pool::{Lease, Pool};
+use super::proxy::{Proxies, Proxy};
 use super::redirect::redirect;
 use crate::component::{Context, Error};
-use crate::net::body::{Chunks, ReadError, header_value, read_capped, read_start};
+use crate::net::body::{Chunks, ReadError, header_value, next_frame, read_capped, read_start};
 use crate::net::config::TlsClientConfig;
 use crate::net::origin::Origin;
 
@@ -47,6 +49,8 @@ pub struct ClientOptions {
     pub protocol: Protocol,
     /// Offer HTTP/2 in TLS handshakes.
     pub offer_http2: bool,
+    /// What stands between.
+    pub proxies: Proxies,
     /// Keep HTTP/1 connections for the next request.
     pub keep_alive: bool,
     /// Most HTTP/1 requests at a time to one host; further ones wait.
@@ -74,6 +78,7 @@ impl Default for ClientOptions {
             headers: HeaderMap::new(),
             protocol: Protocol::Negotiated,
             offer_http2: true,
+            proxies: Proxies::default(),
             keep_alive: true,
             most_requests_per_host: usize::MAX,
             most_idle: 100,
@@ -126,6 +131,25 @@ impl Client {
         }
     }
 
+    /// Sends the request and answers with what comes back as soon as its head is there, whatever its status. Redirects
+    /// are not followed; a time limit counts until the head is there.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn open(&self, request: Request) -> Result<Streaming, SendError> {
+        let address = Origin::of(&request.url).map_err(SendError::Request)?.address();
+        let reply = match request.timeout {
+            None => self.reply(&request).await,
+            Some(after) => match tokio::time::timeout(after, self.reply(&request)).await {
+                Ok(reply) => reply,
+                Err(_) => return Err(SendError::Timeout { address, after }),
+            },
+        };
+        let (response, lease) = reply?;
+        let (head, body) = response.into_parts();
+        Ok(Streaming { status: head.status, headers: head.headers, body, lease: Some(lease), address })
+    }
+
     /// Lets go of idle connections, and of those in use after their answer.
     pub fn close(&self) {
         self.pool.close();
@@ -144,13 +168,20 @@ impl Client {
     }
 
     async fn exchange(&self, request: &Request) -> Result<Response, SendError> {
+        let (response, lease) = self.reply(request).await?;
+        let origin = Origin::of(&request.url).map_err(SendError::Request)?;
+        read(response, lease, request, &origin).await
+    }
+
+    /// The head of the answer, and the connection on which the rest comes.
+    async fn reply(&self, request: &Request) -> Result<(http::Response<Incoming>, Lease), SendError> {
         let origin = Origin::of(&request.url).map_err(SendError::Request)?;
         let mut may_repeat = request.method.is_idempotent();
         loop {
             let mut lease = self.pool.checkout(&origin).await?;
-            let message = self.message(request, lease.is_http2());
+            let message = self.message(request, &origin, lease.is_http2());
             match lease.send(message).await {
-                Ok(response) => return read(response, lease, request, &origin).await,
+                Ok(response) => return Ok((response, lease)),
                 // A kept connection that the far side has closed meanwhile: not our request's fault.
                 Err(failed) if lease.reused() && failed.message().is_some() => {}
                 Err(failed) if lease.reused() && may_repeat && failed.error().is_incomplete_message() => {
@@ -163,7 +194,7 @@ impl Client {
         }
     }
 
-    fn message(&self, request: &Request, http2: bool) -> http::Request<Chunks> {
+    fn message(&self, request: &Request, origin: &Origin, http2: bool) -> http::Request<Chunks> {
         let mut message = http::Request::new(request.body.clone());
         *message.method_mut() = request.method.clone();
         let headers = message.headers_mut();
@@ -185,10 +216,52 @@ impl Client {
             if !self.pool.options().keep_alive {
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            let path = request.url.path_and_query().cloned();
-            *message.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
+            let proxy = self.pool.options().proxies.of(origin).filter(|_| !origin.tls);
+            if let Some(authorization) = proxy.and_then(Proxy::authorization) {
+                headers.insert(PROXY_AUTHORIZATION, authorization.clone());
+            }
+            // A proxy is told the whole URL (RFC 9112, 3.2.2).
+            *message.uri_mut() = match proxy {
+                Some(_) => request.url.clone(),
+                None => request.url.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from),
+            };
         }
         message
+    }
+}
+
+/// An answer whose body is still coming. Dropped before its end, it takes its connection along.
+pub struct Streaming {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    body: Incoming,
+    lease: Option<Lease>,
+    address: String,
+}
+
+impl Streaming {
+    /// The next piece, as it came; `None` at the end.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, SendError> {
+        loop {
+            match next_frame(&mut self.body, None).await.map_err(|error| unread(error, &self.address))? {
+                Some(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+                None => {
+                    if let Some(lease) = self.lease.take() {
+                        lease.finish();
+                    }
+                    return Ok(None);
+                }
+            }
+        }
     }
 }
 
@@ -214,14 +287,18 @@ async fn read(
     } else {
         read_capped(body, most, None).await.map(|whole| (whole, true))
     };
-    let address = || origin.address();
-    let (whole, complete) = read.map_err(|error| match error {
-        ReadError::TooLarge { most } => SendError::TooLarge { address: address(), most },
-        ReadError::Broken(source) => SendError::Reset { address: address(), source },
-        ReadError::Stalled(after) => SendError::Timeout { address: address(), after },
-    })?;
+    let (whole, complete) = read.map_err(|error| unread(error, &origin.address()))?;
     if complete {
         lease.finish();
     }
     Ok(Response { status: head.status, headers: head.headers, body: whole.bytes, trailers: whole.trailers })
+}
+
+fn unread(error: ReadError, address: &str) -> SendError {
+    let address = address.to_owned();
+    match error {
+        ReadError::TooLarge { most } => SendError::TooLarge { address, most },
+        ReadError::Broken(source) => SendError::Reset { address, source },
+        ReadError::Stalled(after) => SendError::Timeout { address, after },
+    }
 }

@@ -7,14 +7,17 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::task::TaskTracker;
 
 use super::client::{ClientOptions, Protocol};
 use super::message::SendError;
+use super::proxy::Proxy;
 use super::runtime::{Spawner, timer};
 use crate::component::Error;
 use crate::doors::{BoxStream, Doors};
 use crate::net::body::Chunks;
+use crate::net::config::TlsClientConfig;
 use crate::net::origin::Origin;
 use crate::net::tls;
 
@@ -56,14 +59,15 @@ impl Connector {
     /// `Connect`, `Tls`, `Protocol`.
     pub(super) async fn connect(&self, origin: &Origin, options: &ClientOptions) -> Result<Connection, SendError> {
         let address = origin.address();
-        let stream = self
-            .doors
-            .net
-            .connect(&address)
-            .await
-            .map_err(|source| SendError::Connect { address: address.clone(), source })?;
+        let stream = match options.proxies.of(origin) {
+            Some(proxy) => self.through(proxy, origin, options).await?,
+            None => self.dial(origin).await?,
+        };
         let (stream, http2) = if origin.tls {
-            self.secure(stream, origin, options).await?
+            let config = self.tls_config(options).map_err(|e| no_tls(origin, &e))?;
+            let stream = secure(stream, origin, config, &options.tls.server_name_override).await?;
+            let http2 = tls::chose_http2(stream.get_ref().1.alpn_protocol()) || options.protocol == Protocol::Http2;
+            (Box::new(stream) as BoxStream, http2)
         } else {
             (stream, options.protocol == Protocol::Http2)
         };
@@ -96,23 +100,24 @@ impl Connector {
         });
     }
 
-    async fn secure(
-        &self,
-        stream: BoxStream,
-        origin: &Origin,
-        options: &ClientOptions,
-    ) -> Result<(BoxStream, bool), SendError> {
-        let failed = |reason: String| SendError::Tls { address: origin.address(), reason };
-        let config = self.tls_config(options).map_err(|e| failed(e.to_string()))?;
-        let name = match options.tls.server_name_override.as_str() {
-            "" => origin.host.clone(),
-            name => name.to_owned(),
-        };
-        let name = ServerName::try_from(name.clone())
-            .map_err(|_| failed(format!("{name:?} cannot be a server's name, set server_name_override")))?;
-        let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|e| failed(e.to_string()))?;
-        let http2 = tls::chose_http2(stream.get_ref().1.alpn_protocol()) || options.protocol == Protocol::Http2;
-        Ok((Box::new(stream), http2))
+    async fn dial(&self, origin: &Origin) -> Result<BoxStream, SendError> {
+        let address = origin.address();
+        self.doors.net.connect(&address).await.map_err(|source| SendError::Connect { address, source })
+    }
+
+    /// A stream to a proxy, which takes plain requests on it, or beyond it to an origin that wants TLS.
+    async fn through(&self, proxy: &Proxy, to: &Origin, options: &ClientOptions) -> Result<BoxStream, SendError> {
+        let mut stream = self.dial(&proxy.origin).await?;
+        if proxy.origin.tls {
+            let config = tls::client(&TlsClientConfig::default(), &*self.doors.files, tls::Offer::Http1)
+                .map_err(|error| no_tls(&proxy.origin, &error))?;
+            stream = Box::new(secure(stream, &proxy.origin, config, "").await?);
+        }
+        if !to.tls {
+            return Ok(stream);
+        }
+        let refused = |reason| SendError::Proxy { address: proxy.origin.address(), to: to.address(), reason };
+        proxy.tunnel(stream, to, &options.proxies.connect_headers).await.map_err(refused)
     }
 
     fn tls_config(&self, options: &ClientOptions) -> Result<Arc<ClientConfig>, Error> {
@@ -127,4 +132,20 @@ impl Connector {
         let config = tls::client(&options.tls, &*self.doors.files, offered)?;
         Ok(Arc::clone(self.tls.get_or_init(|| config)))
     }
+}
+
+fn no_tls(origin: &Origin, reason: &impl ToString) -> SendError {
+    SendError::Tls { address: origin.address(), reason: reason.to_string() }
+}
+
+async fn secure(
+    stream: BoxStream,
+    origin: &Origin,
+    config: Arc<ClientConfig>,
+    other_name: &str,
+) -> Result<TlsStream<BoxStream>, SendError> {
+    let name = if other_name.is_empty() { origin.host.as_str() } else { other_name };
+    let name = ServerName::try_from(name.to_owned())
+        .map_err(|_| no_tls(origin, &format!("{name:?} cannot be a server's name, set server_name_override")))?;
+    TlsConnector::from(config).connect(name, stream).await.map_err(|error| no_tls(origin, &error))
 }

@@ -142,6 +142,16 @@ pub enum SendError {
         /// The most that was allowed.
         most: usize,
     },
+    /// The proxy does not let us through.
+    #[error("the proxy {address} gives no way to {to}: {reason}")]
+    Proxy {
+        /// Which proxy.
+        address: String,
+        /// Where to.
+        to: String,
+        /// Why not.
+        reason: String,
+    },
     /// Redirected too often, or to nowhere.
     #[error("redirected to {to:?}, which cannot be followed: {reason}")]
     Redirect {
@@ -162,6 +172,7 @@ impl SendError {
             SendError::Timeout { .. } => "timeout",
             SendError::Reset { .. } => "reset",
             SendError::TooLarge { .. } => "answer_too_large",
+            SendError::Proxy { .. } => "proxy",
             SendError::Redirect { .. } => "redirect",
         }
     }

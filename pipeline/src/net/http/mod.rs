@@ -5,14 +5,16 @@ mod connect;
 mod guard;
 mod message;
 mod pool;
+mod proxy;
 mod redirect;
 mod runtime;
 mod server;
 
 pub use hyper::body::Incoming;
 
-pub use client::{Client, ClientOptions, Protocol};
+pub use client::{Client, ClientOptions, Protocol, Streaming};
 pub use message::{DEFAULT_ANSWER_BYTES, Request, Response, SendError};
+pub use proxy::{Proxies, Proxy};
 pub use runtime::{Spawner, timer};
 pub use server::{Handler, ServerOptions, serve};
 

@@ -19,6 +19,7 @@ use crate::net::origin::parse_url;
 use crate::testing::{Fault, World};
 
 mod client;
+mod proxy;
 mod server;
 mod tls;
 
