@@ -6,5 +6,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Where the machine gives huge pages to everyone, a small process would hold megabytes that it never uses. A kernel
+    // that cannot be asked changes nothing else.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     slipring::run(&slipring::components(), std::env::args_os())
 }

@@ -191,7 +191,7 @@ fn counts_agree(slipring: &Slipring, tempo: &Tempo, loki: &Loki) {
     eventually(Duration::from_secs(20), "the counts agree", || {
         let own = slipring.own_metrics();
         let spans = [
-            own.sum("otelcol_receiver_accepted_spans_total", &[]),
+            own.sum("otelcol_receiver_accepted_spans_total", &[("transport", "grpc")]),
             own.sum("otelcol_exporter_sent_spans_total", &[]),
             tempo.stored().spans as f64,
         ];

@@ -3,6 +3,8 @@
 #[path = "../../../fuzz/src/otlp.rs"]
 mod targets;
 
+use std::path::Path;
+
 use crate::batch::Signal;
 use crate::otlp::{json, text};
 
@@ -38,7 +40,9 @@ fn every_entry_point_stands_mutated_bytes() {
     };
     let rounds = std::env::var("SLIPRING_MUTATIONS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(150);
     for (name, target) in targets::ALL {
-        for seed in seeds(name) {
+        let seeds = seeds(name);
+        keep_for_fuzzing(name, &seeds);
+        for seed in seeds {
             target(&seed);
             for _ in 0..rounds {
                 let mut input = seed.clone();
@@ -66,15 +70,12 @@ fn every_entry_point_stands_mutated_bytes() {
     }
 }
 
-/// Writes the seeds where cargo-fuzz looks for them: `cargo test -p pipeline write_the_fuzz_seeds -- --ignored`.
-#[test]
-#[ignore = "it writes files, for fuzzing by hand"]
-fn write_the_fuzz_seeds() {
-    for (name, _) in targets::ALL {
-        let folder = format!("{}/../fuzz/corpus/otlp_{name}", env!("CARGO_MANIFEST_DIR"));
-        std::fs::create_dir_all(&folder).unwrap();
-        for (i, seed) in seeds(name).into_iter().enumerate() {
-            std::fs::write(format!("{folder}/seed-{i}"), seed).unwrap();
-        }
+/// `cargo xtask fuzz` starts from the same seeds: it names the folder of their corpora.
+fn keep_for_fuzzing(name: &str, seeds: &[Vec<u8>]) {
+    let Some(corpora) = std::env::var_os("SLIPRING_FUZZ_CORPORA") else { return };
+    let folder = Path::new(&corpora).join(format!("otlp_{name}"));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (i, seed) in seeds.iter().enumerate() {
+        std::fs::write(folder.join(format!("seed-{i}")), seed).unwrap();
     }
 }

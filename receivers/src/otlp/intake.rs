@@ -18,7 +18,8 @@ const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 /// What a client is asked to wait where the pipeline does not say.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Takes requests in.
+/// Takes requests in; both protocols share its room.
+#[derive(Clone)]
 pub(super) struct Intake {
     outputs: Outputs,
     validation: Validation,
@@ -26,7 +27,7 @@ pub(super) struct Intake {
     component: String,
     room: Arc<Semaphore>,
     room_bytes: usize,
-    unrouted: [AtomicBool; 3],
+    unrouted: Arc<[AtomicBool; 3]>,
 }
 
 /// Room for a request's bytes, given back when it is dropped.
@@ -36,17 +37,22 @@ pub(super) struct Room {
 }
 
 impl Intake {
-    pub(super) fn new(outputs: Outputs, validation: Validation, room_bytes: usize, context: &Context) -> Intake {
+    pub(super) fn new(context: &Context, validation: Validation, room_bytes: usize) -> Intake {
         let room_bytes = room_bytes.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         Intake {
-            outputs,
+            outputs: Outputs::none(),
             validation,
             drops: context.drops.clone(),
             component: context.id.to_string(),
             room: Arc::new(Semaphore::new(room_bytes)),
             room_bytes,
-            unrouted: Default::default(),
+            unrouted: Arc::default(),
         }
+    }
+
+    /// The same with its own pipelines.
+    pub(super) fn hands_on_to(&self, outputs: Outputs) -> Arc<Intake> {
+        Arc::new(Intake { outputs, ..self.clone() })
     }
 
     /// Waits for room for a request of `bytes`; a larger one than the whole room takes all of it.

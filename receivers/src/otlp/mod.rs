@@ -59,12 +59,12 @@ impl Receiver for OtlpReceiver {
         Box::pin(async move {
             let OtlpReceiver { config, context, grpc, http } = *self;
             let room = usize::try_from(config.max_in_flight_bytes.get()).unwrap_or(usize::MAX);
-            let intake = Arc::new(Intake::new(next, config.validation, room, &context));
+            let intake = Intake::new(&context, config.validation, room);
             let door = Door { context: &context, life: &life };
             let mut servers = Vec::with_capacity(2);
             if let (Some(config), Some(options)) = (config.protocols.grpc.into_option(), grpc) {
                 let handler = GrpcHandler {
-                    intake: Arc::clone(&intake),
+                    intake: intake.hands_on_to(next.over("grpc")),
                     refusals: Refusals::new(&context, "grpc"),
                     most_bytes: config.most_message_bytes(),
                     include_metadata: config.include_metadata,
@@ -73,7 +73,7 @@ impl Receiver for OtlpReceiver {
             }
             if let (Some(config), Some(options)) = (config.protocols.http.into_option(), http) {
                 let handler = HttpHandler {
-                    intake,
+                    intake: intake.hands_on_to(next.over("http")),
                     refusals: Refusals::new(&context, "http"),
                     paths: config.paths(),
                     response_headers: header_map(&config.server.response_headers),

@@ -163,7 +163,7 @@ fn parts(message: Type, fields: &[Field<'_>], out: &mut String) -> Result<(), Wi
             }
             ("aggregation_temporality", Value::Varint(1)) => rest.push_str(" delta"),
             ("aggregation_temporality", Value::Varint(2)) => rest.push_str(" cumulative"),
-            ("is_monotonic", Value::Varint(1)) => rest.push_str(" monotonic"),
+            ("is_monotonic", Value::Varint(1..)) => rest.push_str(" monotonic"),
             _ => named(message, known, same, &mut rest)?,
         }
     }
