@@ -2,7 +2,10 @@
 
 use pipeline::Reason;
 
-/// Counts by reason code; the message is that of the first drop for it.
+/// Messages that are kept of each reason code; further ones count under the last of these.
+const MOST_MESSAGES: usize = 16;
+
+/// Counts by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
     counts: Vec<(Reason, usize)>,
@@ -16,8 +19,15 @@ impl Dropped {
 
     /// Counts items for a reason.
     pub fn add_reason(&mut self, reason: Reason, items: usize) {
-        match self.counts.iter_mut().find(|(have, _)| have.code == reason.code) {
-            _ if items == 0 => {}
+        if items == 0 {
+            return;
+        }
+        if let Some((_, count)) = self.counts.iter_mut().find(|(have, _)| *have == reason) {
+            *count += items;
+            return;
+        }
+        let mut same = self.counts.iter_mut().filter(|(have, _)| have.code == reason.code);
+        match same.nth(MOST_MESSAGES - 1) {
             Some((_, count)) => *count += items,
             None => self.counts.push((reason, items)),
         }

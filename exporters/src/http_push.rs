@@ -35,13 +35,14 @@ impl Pusher {
         Ok(Pusher { client: Client::new(config.options(), context)?, url, clock: context.doors.clock })
     }
 
-    /// Sends a body of protobuf; what the far side said, or that nothing was heard.
+    /// Sends a body of protobuf, whose type may stand in `headers` more exactly; what the far side said, or that nothing was heard.
     pub async fn push(&self, body: &[u8], headers: HeaderMap) -> Result<Response, Answer> {
         let compressed = compress(Coding::Snappy, Level::default(), body);
         let body = compressed.map_err(|e| Answer::Reject(Reason::new("snappy", format!("cannot compress: {e}"))))?;
         let mut request = Request::post(self.url.clone(), body);
         request.headers = headers;
-        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        let protobuf = HeaderValue::from_static("application/x-protobuf");
+        request.headers.entry(CONTENT_TYPE).or_insert(protobuf);
         request.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
         request.most_answer_bytes = MOST_ANSWER;
         request.cut_answer = true;

@@ -11,6 +11,7 @@ mod plain;
 mod requests;
 #[cfg(test)]
 mod testing;
+mod translation;
 
 pub mod debug;
 pub mod file;

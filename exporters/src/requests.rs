@@ -14,9 +14,12 @@ use crate::dropped::Dropped;
 /// Failures of the same heavy request after which it is halved.
 const HEAVY_FAILURES: usize = 2;
 
-/// How often the requests of a lane are halved in search of what spoils them: enough to find two or three entries among
-/// thousands, not enough to burden a far side that takes nothing at all.
-const MOST_BISECTIONS: usize = 32;
+/// How often the requests of a lane are halved in search of what spoils them while nothing of them is taken: a far side
+/// that takes nothing at all is not burdened.
+const VAIN_BISECTIONS: usize = 32;
+/// The same where each half that is taken earns some more: enough to find hundreds of entries among thousands.
+const BISECTIONS_EARNED: usize = 4;
+const MOST_BISECTIONS: usize = 512;
 
 /// A batch in the far side's language, as entries in lanes. The requests of a lane go one after the other, those of
 /// different lanes at the same time.
@@ -30,6 +33,12 @@ pub trait Requests: Sync {
     /// The next request of a lane: at least one of its entries from number `from` on and at most `most`; `None` behind
     /// the last. The same question has the same answer for every attempt at a batch.
     fn cut(&self, lane: usize, from: usize, most: usize) -> Option<Cut<Self::Request>>;
+
+    /// What a person calls an entry; it stands before the reason when that entry is dropped alone.
+    fn name(&self, lane: usize, entry: usize) -> Option<String> {
+        let _ = (lane, entry);
+        None
+    }
 
     /// One attempt at a request.
     fn send(&self, request: Self::Request) -> impl Future<Output = Answer> + Send;
@@ -103,6 +112,11 @@ impl Progress {
         finish(&turn.lanes, dropped)
     }
 
+    /// Lets go of a batch that will not be tried again in this language.
+    pub fn forget(&self) {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
     fn begin(&self, batch: &Batch, lanes: usize) -> Turn<'_> {
         let left = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).take();
         let lanes = match left {
@@ -171,6 +185,8 @@ struct Lane {
     /// Where requests must end while a spoiled one is searched, the nearest last.
     ends: Vec<usize>,
     bisections: usize,
+    /// Halvings that are allowed by now.
+    most_bisections: usize,
     /// Whether any request was taken, or what can be taken of it was found out.
     is_taken: bool,
     dropped: Dropped,
@@ -185,6 +201,7 @@ impl Default for Lane {
             failures: 0,
             ends: Vec::new(),
             bisections: 0,
+            most_bisections: VAIN_BISECTIONS,
             is_taken: false,
             dropped: Dropped::default(),
             rejected: None,
@@ -199,14 +216,16 @@ impl Lane {
                 Answer::Taken(dropped) => {
                     self.is_taken = true;
                     self.dropped.add_all(&dropped);
+                    self.most_bisections = (self.most_bisections + BISECTIONS_EARNED).min(MOST_BISECTIONS);
                     self.pass(entries);
                 }
                 Answer::TooLarge(_) if entries > 1 => self.most = entries / 2,
-                Answer::Spoiled(_) if entries > 1 && self.bisections < MOST_BISECTIONS => self.bisect(entries),
+                Answer::Spoiled(_) if entries > 1 && self.bisections < self.most_bisections => self.bisect(entries),
                 Answer::TooLarge(reason) | Answer::Spoiled(reason) => {
                     // The search for what can be taken is over.
                     self.is_taken = true;
-                    self.dropped.add_reason(reason, items);
+                    let name = if entries == 1 { requests.name(number, self.done) } else { None };
+                    self.dropped.add_reason(named(reason, name), items);
                     self.pass(entries);
                 }
                 Answer::Reject(reason) => {
@@ -245,6 +264,14 @@ impl Lane {
         self.done += entries;
         self.failures = 0;
         while self.ends.pop_if(|end| *end <= self.done).is_some() {}
+    }
+}
+
+/// A reason with the name of what it is about before it.
+fn named(reason: Reason, name: Option<String>) -> Reason {
+    match name {
+        Some(name) => Reason::new(reason.code, format!("{name}: {}", reason.message)),
+        None => reason,
     }
 }
 

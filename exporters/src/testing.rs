@@ -40,7 +40,7 @@ impl Sent {
 #[derive(Clone, Debug)]
 pub struct Say {
     status: u16,
-    headers: Vec<(&'static str, &'static str)>,
+    headers: Vec<(&'static str, String)>,
     body: String,
 }
 
@@ -57,8 +57,8 @@ impl Say {
     }
 
     /// The same with a header.
-    pub fn header(mut self, name: &'static str, value: &'static str) -> Say {
-        self.headers.push((name, value));
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Say {
+        self.headers.push((name, value.into()));
         self
     }
 }
@@ -71,9 +71,13 @@ pub struct FarSide {
     stop: CancellationToken,
 }
 
+type Judge = Box<dyn FnMut(&Sent) -> Say + Send>;
+
 #[derive(Default)]
 struct Shared {
     script: Mutex<VecDeque<Say>>,
+    /// Answers where the script ends.
+    judge: Mutex<Option<Judge>>,
     sent: Mutex<Vec<Sent>>,
 }
 
@@ -81,6 +85,16 @@ impl FarSide {
     /// Listens on `far:80` in a world of its own, answers by the script and then with 204.
     pub async fn start(script: impl IntoIterator<Item = Say>) -> FarSide {
         FarSide::start_in(&World::new(), script).await
+    }
+
+    /// The same with answers by what was sent, instead of 204.
+    pub async fn judging(
+        script: impl IntoIterator<Item = Say>,
+        judge: impl FnMut(&Sent) -> Say + Send + 'static,
+    ) -> FarSide {
+        let far = FarSide::start(script).await;
+        *far.shared.judge.lock().unwrap() = Some(Box::new(judge));
+        far
     }
 
     /// The same in that world.
@@ -116,8 +130,13 @@ impl Handler for Shared {
             let (head, body) = request.into_parts();
             let body = read_capped(body, 64 << 20, None).await.unwrap().bytes;
             let line = format!("{} {}", head.method, head.uri.path());
-            self.sent.lock().unwrap().push(Sent { line, headers: head.headers, body });
-            let say = self.script.lock().unwrap().pop_front().unwrap_or_else(|| Say::status(204));
+            let sent = Sent { line, headers: head.headers, body };
+            let scripted = self.script.lock().unwrap().pop_front();
+            let say = scripted.unwrap_or_else(|| match &mut *self.judge.lock().unwrap() {
+                Some(judge) => judge(&sent),
+                None => Say::status(204),
+            });
+            self.sent.lock().unwrap().push(sent);
             let mut response = Response::new(Chunks::from(say.body));
             *response.status_mut() = StatusCode::from_u16(say.status).unwrap();
             for (name, value) in say.headers {

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use pipeline::otlp::WireError;
 use pipeline::otlp::view::{
     ExponentialPoint, HistogramPoint, KeyValues, LogRecord, Metric, MetricKind, NO_RECORDED_VALUE, Number, NumberPoint,
     Span, SummaryPoint, resources,
 };
+use pipeline::otlp::{WireError, text};
 use pipeline::{Batch, Signal};
 
 use crate::plain;
@@ -170,7 +170,14 @@ fn write_hex(out: &mut String, bytes: &[u8]) {
     bytes.iter().for_each(|byte| write!(out, "{byte:02x}").unwrap_or_default());
 }
 
-/// SHIM
+/// Everything in the batch, in the frame's text form.
+///
+/// # Errors
+/// When the batch is malformed.
 pub fn everything(batch: &Batch) -> Result<Vec<String>, WireError> {
-    items(batch)
+    let mut out = Vec::new();
+    for part in batch.parts() {
+        out.extend(text::print(batch.signal(), part)?.lines().map(str::to_owned));
+    }
+    Ok(out)
 }

@@ -64,6 +64,15 @@ async fn normal_is_a_line_an_item_too() {
     assert_eq!(shown(&world), format!("logs: resources=1 log_records=1\nINFO hello trace_id={id} k=7\n"));
 }
 
+#[tokio::test]
+async fn detailed_is_everything_in_the_frames_text_form() {
+    let world = World::new();
+    exporter(&world, &format!("verbosity: detailed\n{TO_FILE}")).export(&hello()).await.unwrap();
+    let (header, shown) = shown(&world).split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    assert_eq!(header, "logs: resources=1 log_records=1");
+    assert_eq!(shown, pipeline::otlp::text::print(Signal::Logs, &hello().to_bytes()).unwrap());
+}
+
 #[test]
 fn spans_show_their_name_and_ids() {
     let batch = batch(Signal::Traces, |w| {

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use pipeline::config::{Problem, Settings};
+use std::time::Duration;
+
+use pipeline::config::{GoDuration, Problem, Settings};
 use pipeline::net::config::{Compression, HttpClientConfig};
+use pipeline::relabel::Rule;
+use pipeline::relabel::config::{Config as RelabelConfig, compile};
+use pipeline::relabel::labels::NameRule;
 use serde::Deserialize;
 
-use super::convert::{Conversion, ResourceLabels};
-use super::names::{Namer, Strategy};
-use super::timeseries::Most;
+use super::convert::Conversion;
+use super::timeseries::{Message, Most};
+use crate::translation;
 
 /// `prometheus_remote_write`, without what delivery reads.
 #[derive(Clone, Debug, Deserialize)]
@@ -19,24 +24,17 @@ pub struct Config {
     pub client: HttpClientConfig,
     /// The same in a block of its own (0.16x).
     pub http: Option<HttpClientConfig>,
-    /// Put before every translated metric name.
-    pub namespace: String,
+    /// How names and labels are translated.
+    #[serde(rename = "~translation")]
+    pub translation: translation::config::Config,
     /// Labels of every series that lacks them.
     pub external_labels: BTreeMap<String, String>,
-    /// How names are translated.
-    pub translation_strategy: Option<Strategy>,
-    /// `false` is the older way to ask for `UnderscoreEscapingWithoutSuffixes`.
-    pub add_metric_suffixes: bool,
-    /// Send types, help texts and units too.
+    /// Rules that change labels and drop series, as the last thing before they are sent (Prometheus' name).
+    pub write_relabel_configs: Vec<RelabelConfig>,
+    /// Send types, help texts and units too, in requests of their own; 2.0 has them in every series.
     pub send_metadata: bool,
     /// Send exponential histograms as native ones; otherwise they are dropped (ours).
     pub send_native_histograms: bool,
-    /// The older way to ask for all resource attributes as labels.
-    pub resource_to_telemetry_conversion: ResourceToTelemetry,
-    /// Which resource attributes become labels of every series.
-    pub resource_constant_labels: ResourceConstantLabels,
-    /// Whether resources become `target_info` series.
-    pub target_info: TargetInfo,
     /// Leave out `otel_scope_…` labels.
     pub disable_scope_info: bool,
     /// The older keys of the queue.
@@ -45,50 +43,30 @@ pub struct Config {
     pub max_batch_size_bytes: usize,
     /// The most samples of one request (ours; Prometheus' `max_samples_per_send`).
     pub max_samples_per_send: usize,
+    /// Older samples are dropped; zero is no limit (Prometheus' name).
+    pub sample_age_limit: GoDuration,
     /// An older name of `remote_write_queue.num_consumers`.
     pub max_batch_request_parallelism: Option<usize>,
     /// Refused by `check`: nothing of a client's request is sent on.
     pub include_metadata_keys: Vec<String>,
-    /// The message; only that of version 1.0.
-    pub protobuf_message: String,
-    /// Refused by `check`: version 1.0 has no custom buckets.
+    /// The message, and with it the version of remote write.
+    pub protobuf_message: ProtobufMessage,
+    /// Histograms with bounds become native ones with custom buckets; only 2.0 has those.
     pub convert_explicit_histograms_to_nhcb: bool,
-    /// Accepted and without effect: classic histograms are always kept.
+    /// Keep classic histograms beside those.
     pub keep_classic_histograms: bool,
 }
 
-/// `resource_to_telemetry_conversion`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct ResourceToTelemetry {
-    /// Whether resource attributes become labels.
-    pub enabled: bool,
-    /// All but those that are in `job` and `instance` anyway.
-    pub exclude_service_attributes: bool,
-}
-
-/// `resource_constant_labels`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct ResourceConstantLabels {
-    /// Names of resource attributes; `*` stands for anything.
-    pub included: Vec<String>,
-    /// What to leave out of these.
-    pub excluded: Vec<String>,
-}
-
-/// `target_info`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
-pub struct TargetInfo {
-    /// Whether there is one.
-    pub enabled: bool,
-}
-
-impl Default for TargetInfo {
-    fn default() -> TargetInfo {
-        TargetInfo { enabled: true }
-    }
+/// `protobuf_message`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum ProtobufMessage {
+    /// Remote write 1.0.
+    #[default]
+    #[serde(rename = "prometheus.WriteRequest")]
+    Version1,
+    /// Remote write 2.0.
+    #[serde(rename = "io.prometheus.write.v2.Request")]
+    Version2,
 }
 
 /// `remote_write_queue`.
@@ -108,29 +86,26 @@ impl Default for Config {
         Config {
             client: HttpClientConfig::default(),
             http: None,
-            namespace: String::new(),
+            translation: translation::config::Config::default(),
             external_labels: BTreeMap::new(),
-            translation_strategy: None,
-            add_metric_suffixes: true,
+            write_relabel_configs: Vec::new(),
             send_metadata: false,
             send_native_histograms: true,
-            resource_to_telemetry_conversion: ResourceToTelemetry::default(),
-            resource_constant_labels: ResourceConstantLabels::default(),
-            target_info: TargetInfo::default(),
             disable_scope_info: false,
             remote_write_queue: RemoteWriteQueue::default(),
             max_batch_size_bytes: 3_000_000,
             max_samples_per_send: 2000,
+            sample_age_limit: GoDuration::default(),
             max_batch_request_parallelism: None,
             include_metadata_keys: Vec::new(),
-            protobuf_message: VERSION_1.to_owned(),
+            protobuf_message: ProtobufMessage::default(),
             convert_explicit_histograms_to_nhcb: false,
             keep_classic_histograms: false,
         }
     }
 }
 
-const VERSION_1: &str = "prometheus.WriteRequest";
+const LANES: usize = 5;
 const MOST_LANES: usize = 100;
 
 impl Settings for Config {
@@ -157,22 +132,10 @@ impl Settings for Config {
         if !matches!(client.compression, None | Some(Compression::Snappy)) {
             wrong(&join("compression"), "remote write is always compressed with snappy, remove compression".to_owned());
         }
-        for (name, value) in &self.external_labels {
-            if name.is_empty() || value.is_empty() {
-                wrong(
-                    "external_labels",
-                    format!("the label {name:?} = {value:?} is empty, give it a name and a value"),
-                );
-            }
-        }
-        if self.protobuf_message != VERSION_1 {
-            let message = format!("{:?} is not available, there is {VERSION_1}", self.protobuf_message);
-            wrong("protobuf_message", message);
-        }
-        if self.convert_explicit_histograms_to_nhcb {
+        if self.convert_explicit_histograms_to_nhcb && self.protobuf_message == ProtobufMessage::Version1 {
             wrong(
                 "convert_explicit_histograms_to_nhcb",
-                "custom buckets need remote write 2.0, which is not available".to_owned(),
+                "custom buckets need remote write 2.0, set protobuf_message: io.prometheus.write.v2.Request".to_owned(),
             );
         }
         if !self.include_metadata_keys.is_empty() {
@@ -197,6 +160,8 @@ impl Settings for Config {
             wrong("remote_write_queue.queue_size", "queue_size is 0, the least is 1".to_owned());
         }
         problems.extend(client.check(path));
+        translation::config::check_labels("external_labels", &self.external_labels, &mut problems);
+        self.rules(&mut problems);
         problems
     }
 }
@@ -209,44 +174,42 @@ impl Config {
 
     /// How metrics become series.
     pub fn conversion(&self) -> Conversion {
-        let strategy = match self.translation_strategy {
-            Some(strategy) => strategy,
-            None if self.add_metric_suffixes => Strategy::UnderscoreEscapingWithSuffixes,
-            None => Strategy::UnderscoreEscapingWithoutSuffixes,
-        };
-        let namer = Namer::new(strategy, &self.namespace);
-        let external = self.external_labels.iter().map(|(name, value)| {
-            let mut legal = String::new();
-            namer.write_label(&mut legal, name);
-            (legal, value.clone())
-        });
         Conversion {
-            external_labels: external.collect(),
-            resource_labels: self.resource_labels(),
-            target_info: self.target_info.enabled,
-            scope_labels: !self.disable_scope_info,
+            translation: self.translation.translation(&self.external_labels, !self.disable_scope_info),
+            rules: self.rules(&mut Vec::new()),
             metadata: self.send_metadata,
             native_histograms: self.send_native_histograms,
-            lanes: self.remote_write_queue.num_consumers.or(self.max_batch_request_parallelism).unwrap_or(1),
-            namer,
+            custom_buckets: self.convert_explicit_histograms_to_nhcb,
+            keep_classic: self.keep_classic_histograms,
+            lanes: self.asked_lanes().unwrap_or(LANES),
+            samples: self.max_samples_per_send,
         }
+    }
+
+    /// The message to begin with.
+    pub fn message(&self) -> Message {
+        match self.protobuf_message {
+            ProtobufMessage::Version1 => Message::V1,
+            ProtobufMessage::Version2 => Message::V2,
+        }
+    }
+
+    /// How old a sample may be, where there is a limit.
+    pub fn age_limit(&self) -> Option<Duration> {
+        Some(self.sample_age_limit.get()).filter(|limit| !limit.is_zero())
+    }
+
+    /// Requests at the same time, where the config says it.
+    pub fn asked_lanes(&self) -> Option<usize> {
+        self.remote_write_queue.num_consumers.or(self.max_batch_request_parallelism)
+    }
+
+    fn rules(&self, problems: &mut Vec<Problem>) -> Vec<Rule> {
+        compile(&self.write_relabel_configs, NameRule::Utf8, "write_relabel_configs", problems)
     }
 
     /// What fits into a request.
     pub fn most(&self) -> Most {
         Most { samples: self.max_samples_per_send, bytes: self.max_batch_size_bytes }
-    }
-
-    fn resource_labels(&self) -> ResourceLabels {
-        let ResourceConstantLabels { included, excluded } = self.resource_constant_labels.clone();
-        let mut labels = ResourceLabels { included, excluded };
-        let all = &self.resource_to_telemetry_conversion;
-        if all.enabled && labels.included.is_empty() {
-            labels.included.push("*".to_owned());
-            if all.exclude_service_attributes {
-                labels.excluded.extend(["service.name", "service.namespace", "service.instance.id"].map(str::to_owned));
-            }
-        }
-        labels
     }
 }

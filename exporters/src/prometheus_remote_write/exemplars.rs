@@ -1,18 +1,13 @@
-//! Exemplars of a point, and how they stand in a time series (`prompb.Exemplar`).
+//! Exemplars of a point, and what of them goes into a time series.
 
 use std::fmt::Write;
 
 use pipeline::otlp::WireError;
 use pipeline::otlp::view::{Exemplar, Repeated};
-use pipeline::otlp::write::Writer;
 
-use super::labels::write_label;
-use super::names::Namer;
+use super::body::Body;
 use crate::plain;
-
-const EXEMPLARS: u32 = 3;
-const VALUE: u32 = 2;
-const TIMESTAMP: u32 = 3;
+use crate::translation::names::Namer;
 
 /// OpenMetrics allows so many characters in all names and values of an exemplar's labels.
 const MOST_CHARACTERS: usize = 128;
@@ -60,7 +55,7 @@ impl<'a> Exemplars<'a> {
 /// # Errors
 /// When an id or an attribute is malformed.
 pub fn write_exemplar(
-    out: &mut Writer,
+    out: &mut Body<'_>,
     exemplar: &Exemplar<'_>,
     sample_time: i64,
     namer: Option<&Namer>,
@@ -89,14 +84,8 @@ pub fn write_exemplar(
     labels.extend(ids().cloned());
     labels.sort();
     labels.dedup_by(|a, b| a.0 == b.0);
-    out.message(EXEMPLARS, |out| {
-        for (name, value) in &labels {
-            write_label(out, name, value);
-        }
-        out.double(VALUE, exemplar.value.as_f64());
-        let own = (exemplar.time / 1_000_000).cast_signed();
-        out.int64(TIMESTAMP, if own == 0 { sample_time } else { own });
-    });
+    let own = (exemplar.time / 1_000_000).cast_signed();
+    out.exemplar(&labels, exemplar.value.as_f64(), if own == 0 { sample_time } else { own });
     Ok(())
 }
 

@@ -1,28 +1,36 @@
-//! Prometheus remote write 1.0: metrics as time series, straight from OTLP bytes to a snappy block of protobuf.
+//! Prometheus remote write, 2.0 and 1.0: metrics as time series, straight from OTLP bytes to a snappy block of protobuf.
 //! It keeps no series between batches and never converts delta metrics.
 
+mod answer;
+mod body;
 mod config;
 mod convert;
+mod encoded;
 mod exemplars;
-mod labels;
+mod hash;
 mod metadata;
-mod names;
 mod native;
 mod points;
+mod symbols;
 mod timeseries;
+mod version_2;
 
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use pipeline::delivery::{self, BatchSettings, QueueSettings, RetrySettings, Sizer};
-use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Reason, Signal};
+use pipeline::doors::Clock;
+use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Reason, Refused, Signal};
 
 pub use config::Config;
 use convert::{Conversion, convert};
-use timeseries::{Most, TimeSeries};
+use metadata::{MetadataEntries, Told};
+use timeseries::{Message, Most, Request, TimeSeries};
 
 use crate::http_push::Pusher;
 use crate::requests::{Answer, Cut, Progress, Requests};
@@ -33,7 +41,7 @@ pub struct Factory;
 impl ExporterFactory for Factory {
     const TYPES: &'static [&'static str] = &["prometheus_remote_write", "prometheusremotewrite"];
     const SIGNALS: &'static [Signal] = &[Signal::Metrics];
-    const ABOUT: &'static str = "Writes metrics to Prometheus and whatever else takes remote write 1.0.";
+    const ABOUT: &'static str = "Writes metrics to Prometheus and whatever else takes remote write 1.0 or 2.0.";
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Exporter>, Error> {
@@ -41,7 +49,12 @@ impl ExporterFactory for Factory {
             pusher: Pusher::new(config.http_client(), &context)?,
             conversion: config.conversion(),
             most: config.most(),
+            age_limit: config.age_limit(),
+            clock: context.doors.clock,
+            speaks_2: AtomicBool::new(config.message() == Message::V2),
             progress: Progress::default(),
+            progress_2: Progress::default(),
+            told: Told::default(),
         }))
     }
 
@@ -50,8 +63,8 @@ impl ExporterFactory for Factory {
     fn delivery() -> delivery::Settings {
         let batch = BatchSettings {
             flush_timeout: Duration::from_secs(5),
-            min_size: 2000,
-            max_size: 2000,
+            min_size: SAMPLES,
+            max_size: SAMPLES,
             sizer: Some(Sizer::Items),
             ..BatchSettings::default()
         };
@@ -67,37 +80,46 @@ impl ExporterFactory for Factory {
         }
     }
 
+    /// Where so many requests at the same time are asked for, a batch fills all of them.
     fn delivery_for(config: &Config) -> delivery::Settings {
         let mut settings = Factory::delivery();
         settings.queue.enabled = config.remote_write_queue.enabled.unwrap_or(settings.queue.enabled);
         settings.queue.queue_size = config.remote_write_queue.queue_size.unwrap_or(settings.queue.queue_size);
+        if let Some(batch) = &mut settings.queue.batch {
+            let points = config.asked_lanes().unwrap_or(1).saturating_mul(config.max_samples_per_send.max(1));
+            (batch.min_size, batch.max_size) = (points, points);
+        }
         settings
     }
 }
 
-/// What Prometheus 2.40 to 2.x says, as a 500, to a request with native histograms where the feature is off.
-const NATIVE_DISABLED: &str = "native histograms are disabled";
+/// Points of a batch.
+const SAMPLES: usize = 2000;
 
 /// The exporter.
 struct RemoteWrite {
     pusher: Pusher,
     conversion: Conversion,
     most: Most,
+    age_limit: Option<Duration>,
+    clock: Clock,
+    /// Whether the far side is still believed to take 2.0.
+    speaks_2: AtomicBool,
     progress: Progress,
+    progress_2: Progress,
+    told: Told,
 }
 
 impl Exporter for RemoteWrite {
     fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Exported> {
         Box::pin(async move {
-            let converted = convert(&self.conversion, batch)?;
-            let requests = Series { exporter: self, series: &converted.series };
-            let receipt = self.progress.export(batch, &requests, converted.dropped).await?;
-            if let Some(metadata) = converted.metadata.into_request()
-                && let Some(reason) = self.write(&metadata).await.reason()
-            {
-                tracing::warn!(%reason, "types and help texts were not taken");
+            if self.message() == Message::V2 {
+                match self.export_as(Message::V2, batch).await {
+                    Err(Refused::Retry { .. }) if self.message() == Message::V1 => self.progress_2.forget(),
+                    exported => return exported,
+                }
             }
-            Ok(receipt)
+            self.export_as(Message::V1, batch).await
         })
     }
 
@@ -108,24 +130,81 @@ impl Exporter for RemoteWrite {
 }
 
 impl RemoteWrite {
-    /// One attempt at one request.
-    async fn write(&self, request: &[u8]) -> Answer {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-prometheus-remote-write-version", HeaderValue::from_static("0.1.0"));
-        match self.pusher.push(request, headers).await {
-            Ok(response) => match self.pusher.answer(&response) {
-                // The server has stored what it could and answers for the rest; which that is it does not say.
-                Answer::Reject(reason) if reason.code == "http_400" => Answer::Spoiled(reason),
-                Answer::Retry { reason, .. } if reason.message.contains(NATIVE_DISABLED) => {
-                    Answer::Spoiled(Reason::new(
-                        "native_histograms_disabled",
-                        format!("{reason}; set send_native_histograms: false, or enable the feature there"),
-                    ))
+    fn message(&self) -> Message {
+        if self.speaks_2.load(Ordering::Relaxed) { Message::V2 } else { Message::V1 }
+    }
+
+    async fn export_as(&self, message: Message, batch: &Batch) -> Exported {
+        let converted = convert(&self.conversion, message, batch)?;
+        let requests = Series { exporter: self, series: &converted.series };
+        let progress = if message == Message::V1 { &self.progress } else { &self.progress_2 };
+        let receipt = progress.export(batch, &requests, converted.dropped).await?;
+        self.tell(&converted.metadata).await;
+        Ok(receipt)
+    }
+
+    /// Sends types, help texts and units that are due; a refusal costs nothing.
+    async fn tell(&self, entries: &MetadataEntries) {
+        for due in self.told.due(entries) {
+            match self.send(&due.body, Message::V1).await {
+                Ok(response) if response.status.is_success() => self.told.remember(&due),
+                Ok(response) => {
+                    let reason = self.pusher.reason(&response);
+                    tracing::warn!(%reason, "types and help texts were not taken");
+                    if !response.status.is_server_error() {
+                        self.told.remember(&due);
+                    }
                 }
-                answer => answer,
-            },
-            Err(answer) => answer,
+                Err(answer) => {
+                    if let Some(reason) = answer.reason() {
+                        tracing::warn!(%reason, "types and help texts were not taken");
+                    }
+                }
+            }
         }
+    }
+
+    /// One attempt at one request.
+    async fn write(&self, request: &Request, message: Message) -> Answer {
+        let response = match self.send(&request.body, message).await {
+            Ok(response) => response,
+            Err(answer) => return answer,
+        };
+        match message {
+            Message::V1 => answer::of_1(&self.pusher, &response),
+            Message::V2 => match answer::of_2(&self.pusher, &response, request) {
+                Ok(answer) => answer,
+                Err(reason) => self.fall_back(reason),
+            },
+        }
+    }
+
+    async fn send(&self, body: &[u8], message: Message) -> Result<pipeline::net::http::Response, Answer> {
+        let mut headers = HeaderMap::new();
+        let version = match message {
+            Message::V1 => "0.1.0",
+            Message::V2 => {
+                let proto = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static(proto));
+                "2.0.0"
+            }
+        };
+        headers.insert("x-prometheus-remote-write-version", HeaderValue::from_static(version));
+        self.pusher.push(body, headers).await
+    }
+
+    /// From now on 1.0 is written; the batch at hand begins anew.
+    fn fall_back(&self, reason: Reason) -> Answer {
+        if self.speaks_2.swap(false, Ordering::Relaxed) {
+            tracing::warn!(%reason, "the far side does not take remote write 2.0, writing 1.0 from now on");
+        }
+        Answer::Retry { after: None, reason, heavy: false }
+    }
+
+    /// Samples before this are too old, milliseconds since 1970.
+    fn oldest(&self) -> i64 {
+        let oldest = self.age_limit.map(|limit| self.clock.now().saturating_sub(limit).as_millis());
+        oldest.map_or(i64::MIN, |oldest| i64::try_from(oldest).unwrap_or(i64::MAX))
     }
 }
 
@@ -135,19 +214,38 @@ struct Series<'a> {
     series: &'a TimeSeries,
 }
 
+/// What becomes of some samples of a lane.
+enum Next {
+    Send(Request),
+    /// They are too old.
+    Expired,
+}
+
 impl Requests for Series<'_> {
-    type Request = Vec<u8>;
+    type Request = Next;
 
     fn lanes(&self) -> usize {
-        self.exporter.conversion.lanes
+        self.series.lanes()
     }
 
-    fn cut(&self, lane: usize, from: usize, most: usize) -> Option<Cut<Vec<u8>>> {
+    fn cut(&self, lane: usize, from: usize, most: usize) -> Option<Cut<Next>> {
+        let (entries, items) = self.series.expired(lane, from, most, self.exporter.oldest());
+        if entries > 0 {
+            return Some(Cut { request: Next::Expired, entries, items });
+        }
         let limits = self.exporter.most;
-        self.series.cut(lane, from, Most { samples: limits.samples.min(most), ..limits })
+        let cut = self.series.cut(lane, from, Most { samples: limits.samples.min(most), ..limits })?;
+        Some(Cut { request: Next::Send(cut.request), entries: cut.entries, items: cut.items })
     }
 
-    async fn send(&self, request: Vec<u8>) -> Answer {
-        self.exporter.write(&request).await
+    fn name(&self, lane: usize, entry: usize) -> Option<String> {
+        self.series.name(lane, entry)
+    }
+
+    async fn send(&self, request: Next) -> Answer {
+        match request {
+            Next::Send(request) => self.exporter.write(&request, self.series.message()).await,
+            Next::Expired => Answer::Reject(Reason::new("too_old", "the sample is older than sample_age_limit")),
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! Exponential histograms as Prometheus' native ones (`prompb.Histogram`, OpenTelemetry compatibility specification).
+//! Histograms as Prometheus' native ones (`prompb.Histogram`): exponential ones, and ones with custom buckets
+//! (OpenTelemetry compatibility specification, remote write 2.0).
 
 use pipeline::otlp::WireError;
-use pipeline::otlp::view::{Buckets, ExponentialPoint, NO_RECORDED_VALUE};
+use pipeline::otlp::view::{Buckets, ExponentialPoint, HistogramPoint, NO_RECORDED_VALUE};
 use pipeline::otlp::write::Writer;
 
 use super::points::STALE;
@@ -17,7 +18,12 @@ mod histogram {
     pub const NEGATIVE_DELTAS: u32 = 9;
     pub const POSITIVE_SPANS: u32 = 11;
     pub const POSITIVE_DELTAS: u32 = 12;
+    pub const RESET_HINT: u32 = 14;
     pub const TIMESTAMP: u32 = 15;
+    pub const CUSTOM_VALUES: u32 = 16;
+    pub const START_TIMESTAMP: u32 = 17;
+    /// `ResetHint`: buckets that go down mean nothing.
+    pub const GAUGE: u64 = 3;
     /// Fields of `prompb.BucketSpan`.
     pub const SPAN_OFFSET: u32 = 1;
     pub const SPAN_LENGTH: u32 = 2;
@@ -27,6 +33,8 @@ mod histogram {
 const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
 /// The width of the zero bucket where the point names none.
 const ZERO_THRESHOLD: f64 = 1e-128;
+/// The schema of custom buckets.
+const CUSTOM: i32 = -53;
 /// So many empty buckets are written out rather than starting a new span.
 const MOST_GAP: i64 = 2;
 
@@ -35,16 +43,25 @@ pub fn has_form(point: &ExponentialPoint<'_>) -> bool {
     point.scale >= *SCHEMAS.start()
 }
 
+/// What is said of a native histogram beside its buckets.
+#[derive(Clone, Copy, Debug)]
+pub struct When {
+    /// Milliseconds since 1970.
+    pub time: i64,
+    /// The same of its start, 0 where it is not known or the message has no place for it.
+    pub start: i64,
+    /// Whether its buckets go up and down.
+    pub is_gauge: bool,
+}
+
 /// Writes the inside of a `prompb.Histogram`. A resolution finer than Prometheus' is made coarser.
 ///
 /// # Errors
 /// When the buckets are malformed.
-pub fn write(out: &mut Writer, point: &ExponentialPoint<'_>, time: i64) -> Result<(), WireError> {
+pub fn write(out: &mut Writer, point: &ExponentialPoint<'_>, when: When) -> Result<(), WireError> {
     let schema = point.scale.min(*SCHEMAS.end());
     if point.flags & NO_RECORDED_VALUE != 0 {
-        out.varint(histogram::COUNT_INT, 0);
-        out.fixed64(histogram::SUM, STALE);
-        out.sint32(histogram::SCHEMA, schema);
+        write_stale(out, schema);
     } else {
         let coarser = (point.scale - schema).unsigned_abs().min(63);
         out.varint(histogram::COUNT_INT, point.count);
@@ -53,20 +70,67 @@ pub fn write(out: &mut Writer, point: &ExponentialPoint<'_>, time: i64) -> Resul
         let threshold = if point.zero_threshold > 0.0 { point.zero_threshold } else { ZERO_THRESHOLD };
         out.double(histogram::ZERO_THRESHOLD, threshold);
         out.varint(histogram::ZERO_COUNT_INT, point.zero_count);
-        write_buckets(out, &point.negative, coarser, (histogram::NEGATIVE_SPANS, histogram::NEGATIVE_DELTAS))?;
-        write_buckets(out, &point.positive, coarser, (histogram::POSITIVE_SPANS, histogram::POSITIVE_DELTAS))?;
+        let negative = merged(&point.negative, coarser);
+        write_buckets(out, negative, (histogram::NEGATIVE_SPANS, histogram::NEGATIVE_DELTAS))?;
+        let positive = merged(&point.positive, coarser);
+        write_buckets(out, positive, (histogram::POSITIVE_SPANS, histogram::POSITIVE_DELTAS))?;
     }
-    out.int64(histogram::TIMESTAMP, time);
+    write_when(out, when);
     Ok(())
 }
 
+/// The same for a histogram with bounds of its own.
+///
+/// # Errors
+/// When the buckets are malformed.
+pub fn write_custom(out: &mut Writer, point: &HistogramPoint<'_>, when: When) -> Result<(), WireError> {
+    if point.flags & NO_RECORDED_VALUE != 0 {
+        write_stale(out, CUSTOM);
+    } else {
+        let bounds: Vec<f64> = point.explicit_bounds().collect::<Result<_, _>>()?;
+        let finite = bounds.strip_suffix(&[f64::INFINITY]).unwrap_or(&bounds);
+        let mut counts: Vec<u64> = point.bucket_counts().collect::<Result<_, _>>()?;
+        if counts.is_empty() {
+            counts = vec![point.count];
+        }
+        out.varint(histogram::COUNT_INT, point.count);
+        out.double(histogram::SUM, point.sum.unwrap_or(0.0));
+        out.sint32(histogram::SCHEMA, CUSTOM);
+        let buckets = (0i64..).zip(counts).filter(|(_, count)| *count > 0).map(Ok);
+        write_buckets(out, buckets, (histogram::POSITIVE_SPANS, histogram::POSITIVE_DELTAS))?;
+        out.packed_fixed64(histogram::CUSTOM_VALUES, finite.iter().map(|bound| bound.to_bits()));
+    }
+    write_when(out, when);
+    Ok(())
+}
+
+fn write_stale(out: &mut Writer, schema: i32) {
+    out.varint(histogram::COUNT_INT, 0);
+    out.fixed64(histogram::SUM, STALE);
+    out.sint32(histogram::SCHEMA, schema);
+}
+
+fn write_when(out: &mut Writer, when: When) {
+    if when.is_gauge {
+        out.varint(histogram::RESET_HINT, histogram::GAUGE);
+    }
+    out.int64(histogram::TIMESTAMP, when.time);
+    if when.start != 0 {
+        out.int64(histogram::START_TIMESTAMP, when.start);
+    }
+}
+
 /// Spans of buckets, and each bucket's count less that of the one before.
-fn write_buckets(out: &mut Writer, buckets: &Buckets<'_>, coarser: u32, fields: (u32, u32)) -> Result<(), WireError> {
+fn write_buckets(
+    out: &mut Writer,
+    buckets: impl Iterator<Item = Result<(i64, u64), WireError>>,
+    fields: (u32, u32),
+) -> Result<(), WireError> {
     let mut deltas = Vec::new();
     let mut spans: Vec<(i64, u64)> = Vec::new();
     let mut before = 0;
     let mut end = 0;
-    for bucket in merged(buckets, coarser) {
+    for bucket in buckets {
         let (index, count) = bucket?;
         let gap = index - end;
         match spans.last_mut() {

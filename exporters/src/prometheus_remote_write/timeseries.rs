@@ -1,34 +1,81 @@
-//! The time series of a batch as they will stand in `prompb.WriteRequest`s: encoded once, ordered by time, cut into
-//! requests.
+//! The time series of a batch as they will stand in requests: encoded once, one sample each, ordered by time, spread over
+//! lanes, cut into requests. In each lane the samples of a series are in the order of their timestamps, and a series is
+//! always in the same lane.
 
-use std::hash::{DefaultHasher, Hasher};
+use std::collections::HashSet;
+use std::fmt::Write;
 use std::ops::Range;
 
+use pipeline::otlp::WireError;
+use pipeline::otlp::wire::Fields;
 use pipeline::otlp::write::Writer;
+use pipeline::relabel::labels::Labels;
 
+use super::body::{Body, Exemplar};
+use super::encoded::{Encoded, write_label};
+use super::hash::Hash;
+use super::symbols::{Symbol, Symbols};
+use super::version_2;
 use crate::requests::Cut;
+
+/// Which of the two messages: that of remote write 1.0 (`prometheus.WriteRequest`) or of 2.0
+/// (`io.prometheus.write.v2.Request`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Message {
+    /// 1.0.
+    #[default]
+    V1,
+    /// 2.0.
+    V2,
+}
 
 /// `prompb.WriteRequest`.
 const TIMESERIES: u32 = 1;
 
-/// Encoded time series, one sample each, as Prometheus sends them. In each lane the samples of a series are in the
-/// order of their timestamps, and a series is always in the same lane.
+/// Encoded time series.
 #[derive(Default)]
 pub struct TimeSeries {
-    bytes: Writer,
+    pub(super) message: Message,
+    /// Of 1.0: whole series; of 2.0: samples.
+    pub(super) bytes: Writer,
+    /// Of 2.0: labels, of series and exemplars.
+    pub(super) refs: Vec<Symbol>,
+    pub(super) symbols: Symbols,
+    pub(super) exemplars: Vec<Exemplar>,
+    pub(super) families: Vec<Family>,
     entries: Vec<Entry>,
     lanes: Vec<Range<usize>>,
 }
 
-#[derive(Clone, Copy)]
-struct Entry {
-    lane: usize,
+/// Type, help text and unit, of 2.0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Family {
+    pub kind: u64,
+    pub help: Symbol,
+    pub unit: Symbol,
+}
+
+pub(super) struct Entry {
     /// Milliseconds since 1970.
     time: i64,
-    start: usize,
-    end: usize,
+    pub bytes: Range<usize>,
+    /// Among `bytes` in 1.0, among `refs` in 2.0.
+    pub labels: Range<usize>,
+    pub exemplars: Range<usize>,
+    pub family: usize,
     /// Points of the batch that begin here: 1 for the first series of a point, else 0.
     items: usize,
+    lane: usize,
+    pub is_histogram: bool,
+}
+
+/// Where the labels of a series come from.
+#[derive(Clone, Copy)]
+pub enum Series<'a, 'b> {
+    /// Those of a point, with the name of the series and perhaps one more.
+    Encoded(&'a Encoded, &'a str, Option<(&'a str, &'a str)>),
+    /// Sorted.
+    Labels(&'a Labels<'b>),
 }
 
 /// The most that goes into one request.
@@ -40,33 +87,128 @@ pub struct Most {
     pub bytes: usize,
 }
 
+/// A request, ready to be compressed, with what is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The message.
+    pub body: Vec<u8>,
+    /// Samples that are numbers.
+    pub samples: usize,
+    /// Samples that are native histograms.
+    pub histograms: usize,
+    /// Points of the batch that begin in it.
+    pub items: usize,
+    /// Whether a series is in it twice.
+    pub repeats: bool,
+}
+
 impl TimeSeries {
-    /// Adds the series of one sample. `write` writes the labels and then, into the same message, the sample.
+    /// None yet.
+    pub fn new(message: Message) -> TimeSeries {
+        TimeSeries { message, ..TimeSeries::default() }
+    }
+
+    /// What is said of the series to come, in 2.0.
+    pub fn family(&mut self, kind: u64, help: &str, unit: &str) {
+        let family = Family { kind, help: self.symbols.intern(help), unit: self.symbols.intern(unit) };
+        if self.families.last() != Some(&family) {
+            self.families.push(family);
+        }
+    }
+
+    /// Adds the series of one sample, in the family told last.
+    ///
+    /// # Errors
+    /// Those of `sample`.
     pub fn push(
         &mut self,
-        lanes: usize,
         time: i64,
         items: usize,
-        labels: impl FnOnce(&mut Writer),
-        sample: impl FnOnce(&mut Writer),
-    ) {
+        series: Series<'_, '_>,
+        sample: impl FnOnce(&mut Body<'_>) -> Result<(), WireError>,
+    ) -> Result<(), WireError> {
         let start = self.bytes.len();
-        let open = self.bytes.open(TIMESERIES);
-        let inside = self.bytes.len();
-        labels(&mut self.bytes);
-        let lane = if lanes > 1 { hash(&self.bytes.as_slice()[inside..]) % lanes } else { 0 };
-        sample(&mut self.bytes);
-        self.bytes.close(open);
-        self.entries.push(Entry { lane, time, start, end: self.bytes.len(), items });
+        let open = (self.message == Message::V1).then(|| self.bytes.open(TIMESERIES));
+        let mut labels = self.write_labels(series);
+        let first_exemplar = self.exemplars.len();
+        let mut body = Body {
+            message: self.message,
+            out: &mut self.bytes,
+            refs: &mut self.refs,
+            symbols: &mut self.symbols,
+            exemplars: &mut self.exemplars,
+            is_histogram: false,
+        };
+        let written = sample(&mut body);
+        let is_histogram = body.is_histogram;
+        if let Some(open) = open {
+            let before = self.bytes.len();
+            self.bytes.close(open);
+            // The length may take more room than was left for it.
+            let moved = self.bytes.len() - before;
+            labels = labels.start + moved..labels.end + moved;
+        }
+        self.entries.push(Entry {
+            time,
+            bytes: start..self.bytes.len(),
+            labels,
+            exemplars: first_exemplar..self.exemplars.len(),
+            family: self.families.len().saturating_sub(1),
+            items,
+            lane: 0,
+            is_histogram,
+        });
+        written
+    }
+
+    fn write_labels(&mut self, series: Series<'_, '_>) -> Range<usize> {
+        match self.message {
+            Message::V1 => {
+                let start = self.bytes.len();
+                match series {
+                    Series::Encoded(encoded, name, extra) => encoded.write(&mut self.bytes, name, extra),
+                    Series::Labels(labels) => {
+                        labels.iter().for_each(|(name, value)| write_label(&mut self.bytes, name, value));
+                    }
+                }
+                start..self.bytes.len()
+            }
+            Message::V2 => {
+                let start = self.refs.len();
+                match series {
+                    Series::Encoded(encoded, name, extra) => {
+                        encoded.write_refs(&mut self.refs, &mut self.symbols, name, extra);
+                    }
+                    Series::Labels(labels) => {
+                        for (name, value) in labels.iter() {
+                            self.refs.extend([self.symbols.intern(name), self.symbols.intern(value)]);
+                        }
+                    }
+                }
+                start..self.refs.len()
+            }
+        }
+    }
+
+    /// The symbols of this batch, for [`Encoded::add`].
+    pub fn symbols(&mut self) -> &mut Symbols {
+        &mut self.symbols
     }
 
     /// Bytes of all series.
     pub fn byte_len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + self.refs.len() * size_of::<Symbol>()
     }
 
-    /// Orders what was pushed into so many lanes.
-    pub fn order(&mut self, lanes: usize) {
+    /// Spreads what was pushed over as many lanes as it fills with so many samples each, at most `lanes`, and orders it.
+    pub fn order(&mut self, lanes: usize, samples: usize) {
+        let lanes = self.entries.len().div_ceil(samples).clamp(1, lanes.max(1));
+        if lanes > 1 {
+            let hash = Hash::default();
+            for at in 0..self.entries.len() {
+                self.entries[at].lane = self.series_hash(hash, &self.entries[at]) as usize % lanes;
+            }
+        }
         if !self.entries.is_sorted_by_key(|e| (e.lane, e.time)) {
             self.entries.sort_by_key(|e| (e.lane, e.time));
         }
@@ -79,100 +221,121 @@ impl TimeSeries {
             .collect();
     }
 
+    /// How many lanes there are.
+    pub fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// In which message they are written.
+    pub fn message(&self) -> Message {
+        self.message
+    }
+
+    /// How many samples from number `from` of a lane on, at most `most`, are older than `oldest` (milliseconds since
+    /// 1970), and the points that begin there.
+    pub fn expired(&self, lane: usize, from: usize, most: usize, oldest: i64) -> (usize, usize) {
+        let entries = self.rest(lane, from);
+        let count = entries.partition_point(|e| e.time < oldest).min(most);
+        (count, items(&entries[..count]))
+    }
+
     /// The next request of a lane, of the samples from number `from` on; at least one sample, however large it is.
-    pub fn cut(&self, lane: usize, from: usize, most: Most) -> Option<Cut<Vec<u8>>> {
-        let entries = self.entries.get(self.lanes.get(lane)?.clone())?.get(from..)?;
-        let mut bytes = 0;
-        let fitting = entries.iter().take(most.samples).take_while(|e| {
-            bytes += e.end - e.start;
-            bytes <= most.bytes
-        });
-        let entries = &entries[..fitting.count().max(1).min(entries.len())];
+    pub fn cut(&self, lane: usize, from: usize, most: Most) -> Option<Cut<Request>> {
+        let entries = self.rest(lane, from);
+        let entries = &entries[..most.samples.max(1).min(entries.len())];
         if entries.is_empty() {
             return None;
         }
-        let mut request = Vec::with_capacity(entries.iter().map(|e| e.end - e.start).sum());
+        let (body, count) = match self.message {
+            Message::V1 => self.version_1(entries, most.bytes),
+            Message::V2 => version_2::write(self, entries, most.bytes),
+        };
+        let entries = &entries[..count];
+        let histograms = entries.iter().filter(|e| e.is_histogram).count();
+        let items = items(entries);
+        let request = Request {
+            body,
+            samples: entries.len() - histograms,
+            histograms,
+            items,
+            repeats: entries.len() > 1 && entries[0].time != entries[count - 1].time && self.repeats(entries),
+        };
+        Some(Cut { request, entries: count, items })
+    }
+
+    /// The name of a sample's series, for a person.
+    pub fn name(&self, lane: usize, at: usize) -> Option<String> {
+        let entry = self.rest(lane, at).first()?;
+        let labels = self.labels(entry).ok()?;
+        let mut out = labels.iter().find(|(name, _)| *name == "__name__").map_or("", |(_, value)| value).to_owned();
+        let mut rest = labels.iter().filter(|(name, _)| *name != "__name__").peekable();
+        if rest.peek().is_some() {
+            out.push('{');
+            while let Some((name, value)) = rest.next() {
+                let comma = if rest.peek().is_some() { "," } else { "}" };
+                write!(out, "{name}={value:?}{comma}").unwrap_or_default();
+            }
+        }
+        write!(out, " @{}", entry.time).unwrap_or_default();
+        Some(out)
+    }
+
+    fn labels(&self, entry: &Entry) -> Result<Vec<(&str, &str)>, WireError> {
+        if self.message == Message::V2 {
+            let pairs = self.refs[entry.labels.clone()].chunks_exact(2);
+            return Ok(pairs.map(|pair| (self.symbols.text(pair[0]), self.symbols.text(pair[1]))).collect());
+        }
+        let mut out = Vec::new();
+        for label in Fields::new(&self.bytes.as_slice()[entry.labels.clone()]) {
+            let (mut name, mut value) = ("", "");
+            for field in Fields::new(label?.value.bytes()?) {
+                let field = field?;
+                *(if field.number == 1 { &mut name } else { &mut value }) = field.value.text()?;
+            }
+            out.push((name, value));
+        }
+        Ok(out)
+    }
+
+    fn rest(&self, lane: usize, from: usize) -> &[Entry] {
+        let lane = self.lanes.get(lane).cloned().unwrap_or_default();
+        self.entries.get(lane).and_then(|entries| entries.get(from..)).unwrap_or_default()
+    }
+
+    fn version_1(&self, entries: &[Entry], most_bytes: usize) -> (Vec<u8>, usize) {
+        let mut bytes = 0;
+        let fitting = entries.iter().take_while(|e| {
+            bytes += e.bytes.len();
+            bytes <= most_bytes
+        });
+        let entries = &entries[..fitting.count().max(1)];
+        let mut request = Vec::with_capacity(entries.iter().map(|e| e.bytes.len()).sum());
         let mut rest = entries;
         while let Some(first) = rest.first() {
             // Neighbours are copied at once.
-            let run = rest.windows(2).take_while(|pair| pair[0].end == pair[1].start).count() + 1;
-            request.extend_from_slice(&self.bytes.as_slice()[first.start..rest[run - 1].end]);
+            let run = rest.windows(2).take_while(|pair| pair[0].bytes.end == pair[1].bytes.start).count() + 1;
+            request.extend_from_slice(&self.bytes.as_slice()[first.bytes.start..rest[run - 1].bytes.end]);
             rest = &rest[run..];
         }
-        Some(Cut { request, entries: entries.len(), items: entries.iter().map(|e| e.items).sum() })
+        (request, entries.len())
+    }
+
+    fn repeats(&self, entries: &[Entry]) -> bool {
+        let hash = Hash::default();
+        let mut seen = HashSet::with_capacity(entries.len());
+        !entries.iter().all(|entry| seen.insert(self.series_hash(hash, entry)))
+    }
+
+    fn series_hash(&self, hash: Hash, entry: &Entry) -> u64 {
+        match self.message {
+            Message::V1 => hash.of(&self.bytes.as_slice()[entry.labels.clone()]),
+            Message::V2 => self.refs[entry.labels.clone()]
+                .iter()
+                .fold(0, |all, symbol| hash.of(&(all ^ u64::from(*symbol)).to_le_bytes())),
+        }
     }
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "a hash has bits to spare")]
-fn hash(bytes: &[u8]) -> usize {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish() as usize
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MANY: Most = Most { samples: 100, bytes: 1 << 20 };
-
-    /// Series named by a number, at those times; the number is the whole content.
-    fn series(lanes: usize, samples: &[(u64, i64)]) -> TimeSeries {
-        let mut out = TimeSeries::default();
-        for (series, time) in samples {
-            out.push(lanes, *time, 1, |w| w.varint(1, *series), |w| w.int64(2, *time));
-        }
-        out.order(lanes);
-        out
-    }
-
-    /// Series and time of each sample of a request.
-    fn read(cut: &Cut<Vec<u8>>) -> Vec<(u64, i64)> {
-        use pipeline::otlp::wire::Fields;
-        let field = |bytes, number| Fields::new(bytes).flatten().find(|f| f.number == number).unwrap().value;
-        let read = |message| (field(message, 1).varint().unwrap(), field(message, 2).int64().unwrap());
-        Fields::new(&cut.request).map(|f| read(f.unwrap().value.bytes().unwrap())).collect()
-    }
-
-    #[test]
-    fn requests_are_cut_at_samples_and_at_bytes_but_never_empty() {
-        let series = series(1, &[(1, 10), (2, 10), (3, 10), (4, 10), (5, 10)]);
-        let cuts = |most| {
-            let mut from = 0;
-            std::iter::from_fn(|| {
-                let cut = series.cut(0, from, most)?;
-                from += cut.entries;
-                Some(cut.entries)
-            })
-            .collect::<Vec<_>>()
-        };
-        assert_eq!(cuts(MANY), [5]);
-        assert_eq!(cuts(Most { samples: 2, ..MANY }), [2, 2, 1]);
-        assert_eq!(cuts(Most { bytes: 19, ..MANY }), [3, 2]);
-        assert_eq!(cuts(Most { bytes: 1, ..MANY }), [1, 1, 1, 1, 1]);
-    }
-
-    #[test]
-    fn samples_are_ordered_by_time_and_otherwise_stay_as_they_came() {
-        let series = series(1, &[(2, 20), (1, 10), (2, 10), (1, 20), (3, 5)]);
-        let cut = series.cut(0, 0, MANY).unwrap();
-        assert_eq!(read(&cut), [(3, 5), (1, 10), (2, 10), (2, 20), (1, 20)]);
-        assert_eq!(cut.items, 5);
-    }
-
-    #[test]
-    fn a_series_is_in_one_lane_and_every_sample_in_some() {
-        let samples: Vec<_> = (0..200).map(|i| (i % 20, i64::try_from(200 - i).unwrap())).collect();
-        let series = series(3, &samples);
-        let lanes: Vec<_> =
-            (0..3).map(|lane| read(&series.cut(lane, 0, Most { samples: 1000, ..MANY }).unwrap())).collect();
-        assert_eq!(lanes.iter().map(Vec::len).sum::<usize>(), 200);
-        for name in 0..20 {
-            assert_eq!(lanes.iter().filter(|lane| lane.iter().any(|(s, _)| *s == name)).count(), 1);
-        }
-        for lane in &lanes {
-            assert!(lane.is_sorted_by_key(|(_, time)| *time));
-        }
-        assert_eq!(series.cut(3, 0, MANY), None);
-    }
+fn items(entries: &[Entry]) -> usize {
+    entries.iter().map(|e| e.items).sum()
 }

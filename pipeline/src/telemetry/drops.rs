@@ -93,7 +93,7 @@ pub struct Dropped {
 }
 
 /// The most of a reason's text that the ledger keeps.
-pub const MESSAGE_BYTES: usize = 256;
+pub const MESSAGE_BYTES: usize = 512;
 /// The drops that the ledger keeps of each component, signal and reason.
 const KEPT: usize = 16;
 /// How often a component's drops for one reason are logged at most.
@@ -235,13 +235,13 @@ mod tests {
     fn the_latest_drops_of_each_reason_are_remembered_with_their_words() {
         let meter = Meter::new();
         let drops = drops(&meter);
-        drops.record(Signal::Logs, 1, &Reason::new("rare", "ä".repeat(200)));
+        drops.record(Signal::Logs, 1, &Reason::new("rare", "ä".repeat(400)));
         for i in 0..100 {
             drops.record(Signal::Logs, 1, &Reason::new("often", format!("the {i}th")));
         }
         let recent = meter.recent_drops();
         assert_eq!(recent.len(), 17);
-        assert_eq!(recent[0].message, "ä".repeat(128));
+        assert_eq!(recent[0].message, "ä".repeat(256));
         assert_eq!(recent[16].message, "the 99th");
     }
 

@@ -8,11 +8,12 @@ use pipeline::{Batch, Signal};
 use super::convert::{conversion, request};
 use super::prompb::WriteRequest;
 use crate::prometheus_remote_write::convert::convert;
+use crate::prometheus_remote_write::timeseries::Message;
 
 fn converted(file: &str) -> (WriteRequest, usize) {
     let path = format!("{}/../tests/data/{file}", env!("CARGO_MANIFEST_DIR"));
     let batch = Batch::new(Signal::Metrics, Bytes::from(std::fs::read(path).unwrap())).unwrap();
-    let converted = convert(&conversion(), &batch).unwrap();
+    let converted = convert(&conversion(), Message::V1, &batch).unwrap();
     (request(&converted), converted.dropped.items())
 }
 

@@ -6,30 +6,51 @@ use opentelemetry_proto::tonic::metrics::v1::{
     exemplar, exponential_histogram_data_point, metric, number_data_point, summary_data_point,
 };
 use pipeline::Batch;
-use prost::Message;
+use prost::Message as _;
 
 use super::otlp::*;
 use super::prompb::WriteRequest;
-use crate::prometheus_remote_write::convert::{Conversion, Converted, ResourceLabels, convert};
-use crate::prometheus_remote_write::timeseries::Most;
+use super::prompb_2::receive;
+use crate::prometheus_remote_write::convert::{Conversion, Converted, convert};
+use crate::prometheus_remote_write::metadata::Told;
+use crate::prometheus_remote_write::timeseries::{Message::*, Most};
+use crate::translation::{ResourceLabels, Translation};
 
 const ALL: Most = Most { samples: usize::MAX, bytes: usize::MAX };
 
 pub fn conversion() -> Conversion {
-    Conversion { target_info: true, scope_labels: true, native_histograms: true, lanes: 1, ..Conversion::default() }
+    let translation = Translation { target_info: true, scope_labels: true, ..Translation::default() };
+    Conversion { translation, native_histograms: true, lanes: 1, samples: usize::MAX, ..Conversion::default() }
 }
 
 pub fn request(converted: &Converted) -> WriteRequest {
     let cut = converted.series.cut(0, 0, ALL);
-    cut.map_or_else(WriteRequest::default, |cut| WriteRequest::decode(cut.request.as_slice()).unwrap())
+    cut.map_or_else(WriteRequest::default, |cut| WriteRequest::decode(cut.request.body.as_slice()).unwrap())
 }
 
-/// What the batch becomes: series, and what is dropped.
+/// What the batch becomes: series, and what is dropped. The series are the same in both versions, but for what only 2.0
+/// has.
 fn lines(conversion: &Conversion, batch: &Batch) -> (Vec<String>, Vec<(&'static str, usize)>) {
-    let converted = convert(conversion, batch).unwrap();
+    let converted = convert(conversion, V1, batch).unwrap();
     let lines = request(&converted).lines();
+    let second = convert(conversion, V2, batch).unwrap();
+    if let Some(cut) = second.series.cut(0, 0, ALL) {
+        let received = receive(&cut.request.body).unwrap().series.lines();
+        let unlike = |line: &String| line.split(' ').filter(|word| *word != "since").count();
+        assert!(received.iter().any(|line| line.contains(" since ")) || received == lines, "{received:?}");
+        assert_eq!(received.len(), lines.len());
+        assert!(received.iter().zip(&lines).all(|(a, b)| unlike(a) <= unlike(b) + 1));
+    }
+    assert_eq!(second.dropped, converted.dropped);
     let dropped = converted.dropped.into_counts().into_iter().map(|(reason, n)| (reason.code, n)).collect();
     (lines, dropped)
+}
+
+/// The conversion with another translation.
+fn translated(change: impl FnOnce(&mut Translation)) -> Conversion {
+    let mut out = conversion();
+    change(&mut out.translation);
+    out
 }
 
 #[track_caller]
@@ -118,7 +139,7 @@ fn a_resource_that_says_nothing_more_or_not_who_it_is_has_no_target_info() {
     };
     check(&only(&[("service.name", "a")]), &[r#"g{job="a"} 1"#]);
     check(&only(&[("host.name", "a")]), &["g 1"]);
-    let off = Conversion { target_info: false, ..conversion() };
+    let off = translated(|t| t.target_info = false);
     check_with(&off, &only(&[("service.name", "a"), ("host.name", "b")]), &[r#"g{job="a"} 1"#]);
 }
 
@@ -137,20 +158,17 @@ fn series_say_their_scope_unless_told_not_to() {
             r#"otel_scope_schema_url="https://schema",otel_scope_version="1.6.1"} 1"#
         )],
     );
-    check_with(&Conversion { scope_labels: false, ..conversion() }, &batch, &["g 1"]);
+    check_with(&translated(|t| t.scope_labels = false), &batch, &["g 1"]);
 }
 
 #[test]
 fn external_labels_and_resource_attributes_stand_back_behind_what_the_point_says() {
-    let conversion = Conversion {
-        external_labels: vec![("cluster".to_owned(), "c1".to_owned()), ("region".to_owned(), "eu".to_owned())],
-        resource_labels: ResourceLabels {
-            included: vec!["k8s.*".to_owned()],
-            excluded: vec!["k8s.pod.uid".to_owned()],
-        },
-        target_info: false,
-        ..conversion()
-    };
+    let conversion = translated(|t| {
+        t.external_labels = vec![("cluster".to_owned(), "c1".to_owned()), ("region".to_owned(), "eu".to_owned())];
+        t.resource_labels =
+            ResourceLabels { included: vec!["k8s.*".to_owned()], excluded: vec!["k8s.pod.uid".to_owned()] };
+        t.target_info = false;
+    });
     let labels = [("k8s.pod.name", "p"), ("k8s.pod.uid", "u"), ("k8s.node.name", "n"), ("host", "h")];
     let points = vec![point(&[("region", "us"), ("k8s.node.name", "mine")], 1.0)];
     check_with(
@@ -340,8 +358,9 @@ fn a_small_request_cannot_ask_for_more_series_than_there_is_memory_for() {
         ..histogram_point(&[("long", &long)])
     };
     let batch = plain(vec![histogram("h", "", vec![huge]), gauge("g", "", vec![point(&[], 1.0)])]);
-    let (series, dropped) = lines(&conversion(), &batch);
-    assert_eq!((series.len(), dropped), (1, vec![("expansion_limit", 1)]));
+    let converted = convert(&conversion(), V1, &batch).unwrap();
+    assert_eq!(request(&converted).lines().len(), 1);
+    assert_eq!(converted.dropped.into_counts()[0].0.code, "expansion_limit");
 }
 
 fn exemplar(value: f64, filtered: &[(&str, &str)]) -> Exemplar {
@@ -408,13 +427,33 @@ fn metadata_name_each_metric_once_with_its_type() {
     let mut counter = sum("c", "By", true, vec![point(&[], 1.0)]);
     counter.description = "what for".to_owned();
     let batch = plain(vec![counter.clone(), scraped, counter]);
-    let converted = convert(&Conversion { metadata: true, ..conversion() }, &batch).unwrap();
-    let request = WriteRequest::decode(converted.metadata.into_request().unwrap().as_slice()).unwrap();
+    let converted = convert(&Conversion { metadata: true, ..conversion() }, V1, &batch).unwrap();
+    let [due] = &Told::default().due(&converted.metadata)[..] else { panic!("one request") };
+    let request = WriteRequest::decode(due.body.as_slice()).unwrap();
     let found: Vec<_> = request
         .metadata
         .iter()
         .map(|m| (m.kind, m.metric_family_name.as_str(), m.help.as_str(), m.unit.as_str()))
         .collect();
-    assert_eq!(found, [(1, "c_bytes_total", "what for", "By"), (6, "s", "", "")]);
-    assert!(convert(&conversion(), &plain(vec![])).unwrap().metadata.into_request().is_none());
+    assert_eq!(found, [(1, "c_bytes_total", "what for", "bytes"), (6, "s", "", "")]);
+    assert!(Told::default().due(&convert(&conversion(), V1, &batch).unwrap().metadata).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_are_told_once_a_minute_and_again_when_they_change() {
+    let told = Told::default();
+    let entries = |help: &str| {
+        let mut counter = sum("c", "", true, vec![point(&[], 1.0)]);
+        counter.description = help.to_owned();
+        convert(&Conversion { metadata: true, ..conversion() }, V1, &plain(vec![counter])).unwrap().metadata
+    };
+    let due = |help| told.due(&entries(help)).into_iter().next();
+    assert!(due("a").is_some(), "not told yet");
+    told.remember(&due("a").unwrap());
+    assert!(due("a").is_none());
+    assert!(due("b").is_some());
+    tokio::time::advance(std::time::Duration::from_millis(59_999)).await;
+    assert!(due("a").is_none());
+    tokio::time::advance(std::time::Duration::from_millis(1)).await;
+    assert!(due("a").is_some());
 }

@@ -4,5 +4,7 @@ mod captures;
 mod convert;
 mod otlp;
 mod prompb;
+mod prompb_2;
 mod properties;
 mod send;
+mod version_2;

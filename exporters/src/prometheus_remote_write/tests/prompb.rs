@@ -38,6 +38,9 @@ pub struct Sample {
     pub value: f64,
     #[prost(int64, tag = "2")]
     pub timestamp: i64,
+    /// Only in 2.0.
+    #[prost(int64, tag = "3")]
+    pub start_timestamp: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -70,8 +73,14 @@ pub struct Histogram {
     pub positive_spans: Vec<BucketSpan>,
     #[prost(sint64, repeated, tag = "12")]
     pub positive_deltas: Vec<i64>,
+    #[prost(int32, tag = "14")]
+    pub reset_hint: i32,
     #[prost(int64, tag = "15")]
     pub timestamp: i64,
+    #[prost(double, repeated, tag = "16")]
+    pub custom_values: Vec<f64>,
+    #[prost(int64, tag = "17")]
+    pub start_timestamp: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -114,7 +123,11 @@ impl TimeSeries {
             match sample.value.to_bits() {
                 super::super::points::STALE => out.push_str(" stale"),
                 0x7ff8_0000_0000_0001 => out.push_str(" NaN"),
+                bits if sample.value.is_nan() => write!(out, " NaN({bits:x})").unwrap(),
                 _ => write!(out, " {}", sample.value).unwrap(),
+            }
+            if sample.start_timestamp != 0 {
+                write!(out, " since {}", sample.start_timestamp).unwrap();
             }
             write!(out, " @{}", sample.timestamp).unwrap();
         }
@@ -123,7 +136,7 @@ impl TimeSeries {
             let spans = |s: &[BucketSpan]| s.iter().map(span).collect::<Vec<_>>().join(" ");
             write!(
                 out,
-                " schema={} count={} sum={} zero={} positive=[{}]{:?} negative=[{}]{:?} @{}",
+                " schema={} count={} sum={} zero={} positive=[{}]{:?} negative=[{}]{:?}",
                 h.schema,
                 h.count_int.unwrap(),
                 if h.sum.to_bits() == super::super::points::STALE { "stale".to_owned() } else { h.sum.to_string() },
@@ -132,9 +145,18 @@ impl TimeSeries {
                 h.positive_deltas,
                 spans(&h.negative_spans),
                 h.negative_deltas,
-                h.timestamp
             )
             .unwrap();
+            if !h.custom_values.is_empty() {
+                write!(out, " bounds={:?}", h.custom_values).unwrap();
+            }
+            if h.reset_hint == 3 {
+                out.push_str(" gauge");
+            }
+            if h.start_timestamp != 0 {
+                write!(out, " since {}", h.start_timestamp).unwrap();
+            }
+            write!(out, " @{}", h.timestamp).unwrap();
         }
         for exemplar in &self.exemplars {
             out.push_str(" # ");

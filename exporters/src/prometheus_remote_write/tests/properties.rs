@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use opentelemetry_proto::tonic::metrics::v1::{HistogramDataPoint, NumberDataPoint, ResourceMetrics};
 use pipeline::config::testing::decode;
 use proptest::prelude::*;
-use prost::Message;
+use prost::Message as _;
 
 use super::otlp::*;
 use super::prompb::WriteRequest;
+use super::prompb_2::receive;
 use crate::prometheus_remote_write::Config;
 use crate::prometheus_remote_write::convert::convert;
-use crate::prometheus_remote_write::timeseries::Most;
+use crate::prometheus_remote_write::timeseries::{Message, Most};
 
 fn labels() -> impl Strategy<Value = Vec<(String, String)>> {
     let name = "[a-c_.]{0,3}|__name__|le|job|instance|cluster|[A-Z]";
@@ -64,24 +65,38 @@ fn resources() -> impl Strategy<Value = Vec<ResourceMetrics>> {
 
 proptest! {
     #[test]
-    fn labels_are_sorted_and_unique_and_every_series_is_in_order(resources in resources(), lanes in 1..4usize) {
+    fn labels_are_sorted_and_unique_and_every_series_is_in_order(
+        resources in resources(),
+        lanes in 1..4usize,
+        version_2 in any::<bool>(),
+        rules in any::<bool>(),
+    ) {
         let yaml = format!(
             "{{endpoint: 'http://a', external_labels: {{cluster: c, job: other}}, \
-             resource_to_telemetry_conversion: {{enabled: true}}, remote_write_queue: {{num_consumers: {lanes}}}}}"
+             resource_to_telemetry_conversion: {{enabled: true}}, remote_write_queue: {{num_consumers: {lanes}}}, \
+             max_samples_per_send: 3, write_relabel_configs: [{}]}}",
+            if rules { "{source_labels: [a], regex: b, action: drop}, {target_label: z, replacement: x}" } else { "" }
         );
+        let message = if version_2 { Message::V2 } else { Message::V1 };
         let config: Config = decode(&yaml).unwrap();
         let batch = batch(resources);
-        let converted = convert(&config.conversion(), &batch).unwrap();
+        let converted = convert(&config.conversion(), message, &batch).unwrap();
         let mut items = converted.dropped.items();
         let mut seen: HashMap<_, (usize, i64)> = HashMap::new();
+        prop_assert!((1..=lanes).contains(&converted.series.lanes()));
         for lane in 0..lanes {
             let mut from = 0;
             while let Some(cut) = converted.series.cut(lane, from, Most { samples: 3, bytes: 1000 }) {
                 prop_assert!((1..=3).contains(&cut.entries));
                 from += cut.entries;
                 items += cut.items;
-                let request = WriteRequest::decode(cut.request.as_slice()).unwrap();
+                prop_assert!(cut.entries == 1 || cut.request.body.len() <= 1000);
+                let request = match message {
+                    Message::V1 => WriteRequest::decode(cut.request.body.as_slice()).unwrap(),
+                    Message::V2 => receive(&cut.request.body).unwrap().series,
+                };
                 prop_assert_eq!(request.timeseries.len(), cut.entries);
+                prop_assert_eq!(cut.request.samples, cut.entries);
                 for series in request.timeseries {
                     let names: Vec<_> = series.labels.iter().map(|l| l.name.as_str()).collect();
                     prop_assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", names);

@@ -14,6 +14,8 @@ use crate::prometheus_remote_write::{Config, Factory};
 use crate::testing::{FarSide, Say, Sent};
 
 const ENDPOINT: &str = "endpoint: http://far/api/v1/write";
+/// One request after the other.
+const ONE: &str = "remote_write_queue: {num_consumers: 1}";
 
 fn exporter(far: &FarSide, yaml: &str) -> Box<dyn Exporter> {
     let config = decode::<Config>(&format!("{ENDPOINT}\n{yaml}")).unwrap();
@@ -60,7 +62,7 @@ async fn a_request_has_exactly_the_headers_that_the_protocol_asks_for() {
 #[tokio::test]
 async fn requests_hold_at_most_so_many_samples_and_bytes() {
     let far = FarSide::start([]).await;
-    exporter(&far, "").export(&points(4500)).await.unwrap();
+    exporter(&far, ONE).export(&points(4500)).await.unwrap();
     assert_eq!(samples(&far.take()), [2000, 2000, 500]);
     exporter(&far, "max_batch_size_bytes: 3000").export(&points(200)).await.unwrap();
     let sent = far.take();
@@ -71,7 +73,7 @@ async fn requests_hold_at_most_so_many_samples_and_bytes() {
 #[tokio::test]
 async fn consumers_share_the_series_and_each_stays_in_order() {
     let far = FarSide::start([]).await;
-    let exporter = exporter(&far, "remote_write_queue: {num_consumers: 4}");
+    let exporter = exporter(&far, "remote_write_queue: {num_consumers: 4}\nmax_samples_per_send: 60");
     let scrapes: Vec<_> = (0..10u64)
         .map(|scrape| {
             let mut metric = gauge("g", "", (0..20).map(|i| point(&[("i", &i.to_string())], 0.0)).collect());
@@ -84,13 +86,10 @@ async fn consumers_share_the_series_and_each_stays_in_order() {
         .collect();
     exporter.export(&plain(scrapes)).await.unwrap();
     let sent = far.take();
-    assert!((2..=4).contains(&sent.len()));
+    assert!((4..=8).contains(&sent.len()));
     for i in 0..20 {
-        let with = |s: &&Sent| decoded(s).timeseries.iter().any(|t| t.label("i") == Some(&i.to_string()));
-        let mut requests = sent.iter().filter(with);
-        let request = decoded(requests.next().unwrap());
-        assert!(requests.next().is_none());
-        let of_series = request.timeseries.iter().filter(|t| t.label("i") == Some(&i.to_string()));
+        let all = sent.iter().flat_map(|s| decoded(s).timeseries);
+        let of_series = all.filter(|t| t.label("i") == Some(&i.to_string()));
         let times: Vec<_> = of_series.map(|t| t.samples[0].timestamp).collect();
         assert!(times.len() == 10 && times.is_sorted());
     }
@@ -144,6 +143,9 @@ async fn the_sample_that_spoils_a_request_is_found_and_the_others_are_stored() {
     assert_eq!(samples(&far.take()), [4, 2, 2, 1, 1]);
     let dropped: Vec<_> = receipt.dropped.iter().map(|(reason, items)| (reason.code, *items)).collect();
     assert_eq!(dropped, [("http_400", 1)]);
+    let words = &receipt.dropped[0].0.message;
+    assert!(words.starts_with(&format!("g{{i=\"2\"}} @{SECONDS}000: http://far/api/v1/write answered 400")), "{words}");
+    assert!(words.ends_with("out of order sample"), "{words}");
 }
 
 #[tokio::test]
@@ -159,7 +161,7 @@ async fn native_histograms_that_are_disabled_there_do_not_hold_up_the_rest() {
 #[tokio::test]
 async fn one_request_that_is_refused_does_not_take_the_others_with_it() {
     let far = FarSide::start([Say::status(204), Say::status(403).body("no")]).await;
-    let receipt = exporter(&far, "max_samples_per_send: 10").export(&points(25)).await.unwrap();
+    let receipt = exporter(&far, &format!("{ONE}\nmax_samples_per_send: 10")).export(&points(25)).await.unwrap();
     assert_eq!(samples(&far.take()), [10, 10, 5]);
     let dropped: Vec<_> = receipt.dropped.iter().map(|(reason, items)| (reason.code, *items)).collect();
     assert_eq!(dropped, [("http_403", 10)]);
@@ -168,7 +170,7 @@ async fn one_request_that_is_refused_does_not_take_the_others_with_it() {
 #[tokio::test]
 async fn a_retry_sends_only_what_was_not_taken() {
     let far = FarSide::start([Say::status(204), Say::status(503)]).await;
-    let (exporter, batch) = (exporter(&far, "max_samples_per_send: 10"), points(25));
+    let (exporter, batch) = (exporter(&far, &format!("{ONE}\nmax_samples_per_send: 10")), points(25));
     assert!(exporter.export(&batch).await.is_err());
     let first: Vec<_> = far.take().iter().map(decoded).collect();
     assert_eq!(exporter.export(&batch).await, Ok(Receipt::default()));
@@ -197,7 +199,8 @@ async fn points_count_once_however_many_samples_they_become() {
             ..Default::default()
         }],
     );
-    let receipt = exporter(&far, "max_samples_per_send: 10").export(&plain(vec![histogram])).await.unwrap();
+    let receipt =
+        exporter(&far, &format!("{ONE}\nmax_samples_per_send: 10")).export(&plain(vec![histogram])).await.unwrap();
     assert_eq!(samples(&far.take()), [10, 10, 2]);
     assert_eq!(receipt.dropped.iter().map(|(_, items)| items).sum::<usize>(), 1);
 }
@@ -233,6 +236,45 @@ async fn metadata_follow_in_a_request_of_their_own_and_their_refusal_costs_nothi
     assert_eq!(counts, [(3, 0), (0, 1)]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn samples_that_are_too_old_are_dropped_also_between_attempts() {
+    let far = FarSide::start([Say::status(503)]).await;
+    let now = far.world.doors.clock.now();
+    let ago = |seconds: u64| {
+        let time = now - Duration::from_secs(seconds);
+        let labels = point(&[("ago", &seconds.to_string())], 0.0);
+        opentelemetry_proto::tonic::metrics::v1::NumberDataPoint {
+            time_unix_nano: u64::try_from(time.as_nanos()).unwrap(),
+            ..labels
+        }
+    };
+    let batch = plain(vec![gauge("g", "", [5, 50, 10, 11].map(ago).into())]);
+    let exporter = exporter(&far, "sample_age_limit: 10s");
+    assert!(exporter.export(&batch).await.is_err());
+    tokio::time::advance(Duration::from_secs(3)).await;
+    let receipt = exporter.export(&batch).await.unwrap();
+    assert_eq!(samples(&far.take()), [2, 1]);
+    let dropped: Vec<_> = receipt.dropped.iter().map(|(reason, items)| (reason.code, *items)).collect();
+    assert_eq!(dropped, [("too_old", 3)]);
+    tokio::time::advance(Duration::from_secs(100)).await;
+    assert_eq!(exporter.export(&batch).await.unwrap_err().reason().code, "too_old");
+    assert_eq!(far.take().len(), 0);
+}
+
+#[tokio::test]
+async fn rules_change_labels_and_drop_series_and_the_points_that_have_none_left() {
+    let far = FarSide::start([]).await;
+    let rules = "[{source_labels: [i], regex: '[12]', action: drop}, {regex: i, action: labelmap, replacement: n}, \
+                 {regex: i, action: labeldrop}, {target_label: __name__, replacement: new}]";
+    let exporter = exporter(&far, &format!("external_labels: {{a: b}}\nwrite_relabel_configs: {rules}"));
+    let receipt = exporter.export(&points(4)).await.unwrap();
+    let dropped: Vec<_> = receipt.dropped.iter().map(|(reason, items)| (reason.code, *items)).collect();
+    assert_eq!(dropped, [("write_relabel_configs", 2)]);
+    let lines = decoded(&far.take()[0]).lines();
+    let line = |i| format!("new{{a=\"b\",n=\"{i}\"}} {i} @{SECONDS}000");
+    assert_eq!(lines, [line(0), line(3)]);
+}
+
 #[test]
 fn delivery_keeps_order_and_batches_as_prometheus_does() {
     let (_, delivery) = decode_exporter::<Factory>(ENDPOINT).unwrap();
@@ -242,6 +284,7 @@ fn delivery_keeps_order_and_batches_as_prometheus_does() {
     let yaml = format!("{ENDPOINT}\nremote_write_queue: {{enabled: true, queue_size: 7, num_consumers: 3}}");
     let (_, delivery) = decode_exporter::<Factory>(&yaml).unwrap();
     assert_eq!((delivery.queue.queue_size, delivery.queue.num_consumers), (7, 1));
+    assert_eq!(delivery.queue.batch.unwrap().max_size, 6000, "a request for each");
 }
 
 #[track_caller]
@@ -257,14 +300,16 @@ fn a_config_that_cannot_work_says_what_would() {
     refused("http: {endpoint: 'http://a'}\nendpoint: http://b", "endpoint stands here and in http, leave one");
     let with = |yaml: &str| format!("{ENDPOINT}\n{yaml}");
     refused(&with("compression: gzip"), "always compressed with snappy");
-    refused(&with("protobuf_message: io.prometheus.write.v2.Request"), "there is prometheus.WriteRequest");
+    refused(&with("protobuf_message: io.prometheus.write.v3.Request"), "io.prometheus.write.v2.Request");
+    refused(&with("write_relabel_configs: [{action: keep, regex: '('}]"), "is not a regular expression");
+    refused(&with("sample_age_limit: -1s"), "sample_age_limit");
     refused(&with("external_labels: {cluster: ''}"), "give it a name and a value");
     refused(&with("translation_strategy: None"), "UnderscoreEscapingWithSuffixes");
     refused(&with("remote_write_queue: {num_consumers: 0}"), "from 1 to 100");
     refused(&with("max_samples_per_send: 0"), "the least is 1");
     refused(&with("wal: {directory: /tmp}"), "a durable queue is sending_queue with storage");
     refused(&with("export_created_metric: {enabled: true}"), "created timestamps");
-    refused(&with("convert_explicit_histograms_to_nhcb: true"), "remote write 2.0");
+    refused(&with("convert_explicit_histograms_to_nhcb: true"), "set protobuf_message: io.prometheus.write.v2.Request");
 }
 
 #[tokio::test]

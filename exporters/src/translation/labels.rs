@@ -1,19 +1,14 @@
 //! The labels of a series: gathered from config, resource, scope and point, made legal, sorted by their bytes, each name
-//! once, none empty; encoded once for all series of a point.
+//! once, none empty.
 
 use pipeline::otlp::WireError;
 use pipeline::otlp::view::{AnyValue, KeyValues};
-use pipeline::otlp::write::Writer;
 
 use super::names::Namer;
 use crate::plain;
 
-/// `prompb.Label`, and its place in `prompb.TimeSeries`.
-const LABELS: u32 = 1;
-const NAME: u32 = 1;
-const VALUE: u32 = 2;
-
-const METRIC_NAME: &str = "__name__";
+/// The label that holds a metric's name.
+pub const METRIC_NAME: &str = "__name__";
 
 /// Who says that a label is there. Of labels with the same name that of the later origin is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +51,6 @@ pub struct Labels<'a> {
     sorted: Vec<Label<'a>>,
     shared: (usize, usize),
     joined: String,
-    encoded: Encoded,
 }
 
 impl<'a> Labels<'a> {
@@ -137,15 +131,10 @@ impl<'a> Labels<'a> {
         Ok(())
     }
 
-    /// What [`Labels::encode`] made last.
-    pub fn encoded(&self) -> &Encoded {
-        &self.encoded
-    }
-
-    /// Sorts and encodes what was gathered, without `__name__` and without `extra` (`le`, `quantile`), for which room
-    /// is left.
-    pub fn encode(&mut self, extra: &str) {
-        let Labels { made, gathered, sorted, encoded, joined, .. } = self;
+    /// Hands over what was gathered, in order: without `__name__`, and without `extra` (`le`, `quantile`), whose place
+    /// the series' own takes.
+    pub fn resolve(&mut self, extra: &str, mut take: impl FnMut(&str, &str)) {
+        let Labels { made, gathered, sorted, joined, .. } = self;
         let text = |t: Text<'a>| match t {
             Text::Lent(text) => text,
             Text::Made { start, end } => &made[start..end],
@@ -153,7 +142,6 @@ impl<'a> Labels<'a> {
         sorted.clear();
         sorted.extend_from_slice(gathered);
         sorted.sort_by(|a, b| text(a.name).cmp(text(b.name)).then(a.origin.cmp(&b.origin)).then(a.key.cmp(b.key)));
-        encoded.clear();
         for group in sorted.chunk_by(|a, b| text(a.name) == text(b.name)) {
             let Some(last) = group.last() else { continue };
             let name = text(last.name);
@@ -169,7 +157,9 @@ impl<'a> Labels<'a> {
                     joined.as_str()
                 }
             };
-            encoded.add(name, value, extra);
+            if !value.is_empty() {
+                take(name, value);
+            }
         }
     }
 
@@ -209,61 +199,4 @@ fn join<'v>(values: impl Iterator<Item = (&'v str, &'v str)>, out: &mut String) 
         out.push_str(value);
         first = false;
     }
-}
-
-/// Encoded labels with room for `__name__` and one more.
-#[derive(Clone, Debug, Default)]
-pub struct Encoded {
-    bytes: Writer,
-    name_at: usize,
-    extra_at: usize,
-}
-
-impl Encoded {
-    /// Bytes of the labels.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Writes the labels of a series into a `TimeSeries`.
-    pub fn write(&self, out: &mut Writer, name: &str, extra: Option<(&str, &str)>) {
-        let bytes = self.bytes.as_slice();
-        out.raw(&bytes[..self.name_at]);
-        write_label(out, METRIC_NAME, name);
-        match extra {
-            None => out.raw(&bytes[self.name_at..]),
-            Some((extra, value)) => {
-                out.raw(&bytes[self.name_at..self.extra_at]);
-                write_label(out, extra, value);
-                out.raw(&bytes[self.extra_at..]);
-            }
-        }
-    }
-
-    fn clear(&mut self) {
-        self.bytes.clear();
-        (self.name_at, self.extra_at) = (0, 0);
-    }
-
-    /// Adds the next label in order, unless its value is empty.
-    fn add(&mut self, name: &str, value: &str, extra: &str) {
-        if value.is_empty() {
-            return;
-        }
-        write_label(&mut self.bytes, name, value);
-        if name < METRIC_NAME {
-            self.name_at = self.bytes.len();
-        }
-        if name < extra || name < METRIC_NAME {
-            self.extra_at = self.bytes.len();
-        }
-    }
-}
-
-/// Writes one `prompb.Label` into a `TimeSeries` or an `Exemplar`.
-pub fn write_label(out: &mut Writer, name: &str, value: &str) {
-    out.message(LABELS, |out| {
-        out.text(NAME, name);
-        out.text(VALUE, value);
-    });
 }

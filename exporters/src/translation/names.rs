@@ -97,6 +97,17 @@ impl Namer {
         }
     }
 
+    /// Appends a metric's unit in words, as it stands in its name (`By/s` is `bytes_per_second`).
+    pub fn write_unit(out: &mut String, unit: &str) {
+        let (main, per) = Unit::of(unit).words();
+        escape_metric(out, main);
+        let per = escaped(per);
+        if !per.is_empty() {
+            out.push_str(if out.is_empty() { "per_" } else { "_per_" });
+            out.push_str(&per);
+        }
+    }
+
     fn write_namespace(&self, out: &mut String) {
         if !self.namespace.is_empty() {
             out.push_str(&self.namespace);
@@ -295,6 +306,23 @@ mod tests {
         check(NoUTF8EscapingWithSuffixes, counter("io_bytes_total", "By"), "io_bytes_total");
         check(NoUTF8EscapingWithSuffixes, metric("load", "1", MetricKind::Gauge, false), "load_ratio");
         check(NoTranslation, counter("http.requests", "By"), "http.requests");
+    }
+
+    #[test]
+    fn units_have_words() {
+        for (unit, expected) in [
+            ("By", "bytes"),
+            ("By/s", "bytes_per_second"),
+            ("{item}/s", "per_second"),
+            ("1", ""),
+            ("{request}", ""),
+            ("seconds", "seconds"),
+            ("°F", "F"),
+        ] {
+            let mut out = String::new();
+            Namer::write_unit(&mut out, unit);
+            assert_eq!(out, expected, "{unit}");
+        }
     }
 
     #[test]
