@@ -12,7 +12,9 @@ use serde_json::Value;
 use crate::standins::loki::Loki;
 use crate::standins::tempo::Tempo;
 use crate::support::process::{Process, Slipring};
+use crate::support::prometheus::Prometheus;
 use crate::support::{eventually, free_low_port, free_port, http, workspace};
+use crate::twin;
 
 const REQUESTS: usize = 20;
 const MODEL: &str = "TinyLlama/TinyLlama_v1.1";
@@ -20,13 +22,13 @@ const MODEL: &str = "TinyLlama/TinyLlama_v1.1";
 #[test]
 fn dynamo_arrives_whole_at_prometheus_tempo_and_loki() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (prometheus_at, _prometheus) = start_prometheus(folder.path());
+    let prometheus = Prometheus::start("prometheus", folder.path(), "global: {scrape_interval: 1h}\n");
     let (tempo, loki) = (Tempo::start(), Loki::start());
     let dynamo = folder.path().join("dynamo");
     let [frontend, worker1, worker2] = std::array::from_fn(|_| free_low_port());
     let [grpc, http_port] = std::array::from_fn(|_| free_port());
     let variables = [
-        ("PROMETHEUS", format!("http://{prometheus_at}")),
+        ("PROMETHEUS", format!("http://{}", prometheus.address)),
         ("TEMPO", format!("http://{}", tempo.address)),
         ("LOKI", format!("http://{}", loki.address)),
         ("DYNAMO_FRONTEND", format!("127.0.0.1:{frontend}")),
@@ -45,8 +47,13 @@ fn dynamo_arrives_whole_at_prometheus_tempo_and_loki() {
         chat(frontend, n);
     }
 
-    let api = Api(prometheus_at);
-    metrics_arrive(&api);
+    metrics_arrive(&prometheus);
+    let targets = [frontend, worker1, worker2].map(|port| format!("127.0.0.1:{port}"));
+    twin::agree_about(&[
+        ("dynamo-frontend", &targets[0]),
+        ("dynamo-backend", &targets[1]),
+        ("dynamo-backend-2", &targets[2]),
+    ]);
     // Dynamo flushes its spans when it stops.
     dynamo_process.signal("TERM");
     dynamo_process.wait(Duration::from_secs(30));
@@ -56,23 +63,6 @@ fn dynamo_arrives_whole_at_prometheus_tempo_and_loki() {
     counts_agree(&slipring, &tempo, &loki);
     assert_eq!(loki.stored().refused, Vec::<String>::new());
     slipring.stop();
-}
-
-fn start_prometheus(folder: &Path) -> (String, Process) {
-    let program = std::env::var("SLIPRING_TEST_PROMETHEUS").expect("cargo xtask test sets SLIPRING_TEST_PROMETHEUS");
-    let address = format!("127.0.0.1:{}", free_port());
-    let config = folder.join("prometheus.yml");
-    fs::write(&config, "global: {scrape_interval: 1h}\n").expect("the folder is writable");
-    let mut command = Command::new(program);
-    command.arg(format!("--config.file={}", config.display()));
-    command.arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()));
-    command.arg(format!("--web.listen-address={address}")).arg("--web.enable-remote-write-receiver");
-    let process = Process::start("prometheus", &mut command, &folder.join("prometheus.out"));
-    eventually(Duration::from_secs(30), "prometheus is ready", || match http::get(&address, "/-/ready") {
-        Ok((200, _)) => Ok(()),
-        other => Err(format!("{other:?}")),
-    });
-    (address, process)
 }
 
 fn start_dynamo(folder: &Path, [frontend, worker1, worker2]: [u16; 3], otlp: u16) -> Process {
@@ -100,25 +90,7 @@ fn chat(frontend: u16, n: usize) {
     assert!(matches!(answer, Ok((200, _))), "{answer:?}");
 }
 
-/// Prometheus' query API.
-struct Api(String);
-
-impl Api {
-    fn query(&self, expression: &str) -> Result<Vec<Value>, String> {
-        let (_, body) = http::get(&self.0, &format!("/api/v1/query?query={}", http::encode(expression)))?;
-        let answer: Value = serde_json::from_str(&body).map_err(|error| format!("{error}: {body}"))?;
-        answer["data"]["result"].as_array().cloned().ok_or(body)
-    }
-
-    /// The single value of an expression.
-    fn value(&self, expression: &str) -> Result<f64, String> {
-        let result = self.query(expression)?;
-        let text = result.first().and_then(|series| series["value"][1].as_str());
-        text.and_then(|text| text.parse().ok()).ok_or_else(|| format!("{expression}: {result:?}"))
-    }
-}
-
-fn metrics_arrive(api: &Api) {
+fn metrics_arrive(api: &Prometheus) {
     let requests = format!(
         "sum(dynamo_frontend_requests_total{{cluster=\"test-cluster\",job=\"dynamo-frontend\"}}) >= {REQUESTS}"
     );

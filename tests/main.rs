@@ -14,3 +14,5 @@ mod house;
 mod python_sdk;
 mod quickstart;
 mod signals;
+#[cfg(feature = "peers")]
+mod twin;

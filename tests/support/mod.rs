@@ -3,6 +3,8 @@
 pub mod exposition;
 pub mod http;
 pub mod process;
+#[cfg(feature = "peers")]
+pub mod prometheus;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

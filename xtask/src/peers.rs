@@ -1,4 +1,4 @@
-//! The real peers of the tests: Debian's Prometheus, and a Python environment with NVIDIA Dynamo (its mock engine needs
+//! The real peers of the tests: Debian's Prometheus, node exporter and etcd, and a Python environment with NVIDIA Dynamo (its mock engine needs
 //! no GPU) and the OpenTelemetry SDK. Installed once, into a cache folder outside the checkout.
 
 use std::path::{Path, PathBuf};
@@ -31,25 +31,35 @@ const OPENTELEMETRY: &[&str] =
 
 /// Where the peers are.
 pub struct Peers {
-    prometheus: PathBuf,
+    debian: Vec<(&'static str, PathBuf)>,
     python: PathBuf,
 }
+
+/// Debian's: the variable by which the tests find it, the program, the package that has it.
+const DEBIAN: &[(&str, &str, &str)] = &[
+    ("SLIPRING_TEST_PROMETHEUS", "/usr/bin/prometheus", "prometheus"),
+    ("SLIPRING_TEST_NODE_EXPORTER", "/usr/bin/prometheus-node-exporter", "prometheus-node-exporter"),
+    ("SLIPRING_TEST_ETCD", "/usr/bin/etcd", "etcd-server"),
+];
 
 impl Peers {
     /// For a person.
     pub fn describe(&self) -> String {
-        format!("prometheus: {}\npython: {}", self.prometheus.display(), self.python.display())
+        let python = [("SLIPRING_TEST_PYTHON", self.python.clone())];
+        let all = self.debian.iter().chain(&python);
+        all.map(|(variable, path)| format!("{variable}={}\n", path.display())).collect()
     }
 
     /// The command with the peers' places in its environment, as the tests read them.
     pub fn for_tests(&self, step: Step) -> Step {
-        step.env("SLIPRING_TEST_PROMETHEUS", &self.prometheus).env("SLIPRING_TEST_PYTHON", &self.python)
+        let step = self.debian.iter().fold(step, |step, (variable, path)| step.env(variable, path));
+        step.env("SLIPRING_TEST_PYTHON", &self.python)
     }
 }
 
 /// Installs what is missing.
 pub fn install() -> Result<Peers, String> {
-    Ok(Peers { prometheus: prometheus()?, python: python()? })
+    Ok(Peers { debian: debian()?, python: python()? })
 }
 
 /// Runs Dynamo in `DIR` until it is stopped.
@@ -61,12 +71,20 @@ pub fn dynamo(peers: &Peers, arguments: &[String]) -> Result<(), String> {
     Step::new(script).args(arguments).env("SLIPRING_TEST_PYTHON", &peers.python).run()
 }
 
-fn prometheus() -> Result<PathBuf, String> {
-    let path = PathBuf::from("/usr/bin/prometheus");
-    if !path.exists() {
-        apt(&["prometheus"])?;
+fn debian() -> Result<Vec<(&'static str, PathBuf)>, String> {
+    let missing: Vec<_> = DEBIAN.iter().filter(|peer| !Path::new(peer.1).exists()).map(|peer| peer.2).collect();
+    if !missing.is_empty() {
+        apt(&missing)?;
     }
-    if path.exists() { Ok(path) } else { Err(format!("{} is not there after its installation", path.display())) }
+    let found = |&(variable, program, package)| {
+        let path = PathBuf::from(program);
+        if path.exists() {
+            Ok((variable, path))
+        } else {
+            Err(format!("{program} is not in Debian's package {package}"))
+        }
+    };
+    DEBIAN.iter().map(found).collect()
 }
 
 fn python() -> Result<PathBuf, String> {
