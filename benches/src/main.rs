@@ -5,11 +5,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark runs on real time and joins nothing")]
 
+mod exposition;
 mod load;
 mod otlp;
 mod payload;
 mod process;
 mod processors;
+mod scrape;
 mod sink;
 mod wire;
 
@@ -29,6 +31,15 @@ usage: cargo run --release -p benches -- <scenario> [options]
              --only PART                those whose name contains it
   processors  the processors alone, in nanoseconds an item
              --milliseconds N           for each (500)
+  parse    reading a scraped body alone, in nanoseconds a sample
+             --series N                 (10000)
+             --milliseconds N           for each line (2000)
+  scrape   targets scraped each second, remote write out
+             --targets N                (20)
+             --series N                 of each (10000)
+             --seconds N                (30)
+             --message TYPE             protobuf_message (prometheus.WriteRequest)
+             --slipring PATH            (target/release/slipring)
 ";
 
 #[global_allocator]
@@ -45,6 +56,8 @@ fn main() -> ExitCode {
             Ok(())
         }
         "processors" => processors::run(&options),
+        "parse" => scrape::parse(&options),
+        "scrape" => scrape::run(&options),
         _ => Err(USAGE.to_owned()),
     };
     match result {

@@ -252,8 +252,11 @@ pub(super) fn short_varint(bytes: &[u8]) -> Option<(u16, &[u8])> {
 }
 
 /// Takes a length and so many bytes.
+///
+/// # Errors
+/// When the length is malformed or goes beyond the end.
 #[inline]
-pub(super) fn delimited<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], WireError> {
+pub fn delimited<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], WireError> {
     let (len, behind) = match short_varint(rest) {
         Some((len, behind)) => (usize::from(len), behind),
         None => {

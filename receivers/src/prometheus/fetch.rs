@@ -178,9 +178,7 @@ impl Fetcher {
         match media_type(written).as_deref() {
             Some("application/openmetrics-text") => return Ok(Format::OpenMetrics),
             Some("text/plain") => return Ok(Format::Text),
-            Some("application/vnd.google.protobuf") => {
-                return Err("the body is Prometheus' protobuf, which was not asked for and is not read".to_owned());
-            }
+            Some("application/vnd.google.protobuf") => return Ok(Format::Protobuf),
             _ => {}
         }
         let what =

@@ -2,7 +2,7 @@
 //! labels that Prometheus itself would have stored.
 //!
 //! A body goes through `exposition` (what it says), `cache` (which series that is, and OTLP of it) and out; `config`,
-//! `target` and `jobs` say who is asked, `scraper` when and `fetch` how. Native histograms are not scraped.
+//! `target` and `jobs` say who is asked, `scraper` when and `fetch` how.
 
 pub mod cache;
 pub mod config;

@@ -275,7 +275,7 @@ impl<'a> View<'a> for AnyValue<'a> {
 
 /// Numbers of a packed or unpacked repeated field, as 64 bits each.
 #[derive(Clone, Debug)]
-pub(super) struct Numbers<'a> {
+pub struct Numbers<'a> {
     fields: Fields<'a>,
     number: u32,
     packed: &'a [u8],
@@ -283,13 +283,13 @@ pub(super) struct Numbers<'a> {
 }
 
 impl<'a> Numbers<'a> {
-    /// `fixed64` and `double` fields.
-    pub(super) fn fixed64(message: &'a [u8], number: u32) -> Numbers<'a> {
+    /// `fixed64` and `double` fields of that number.
+    pub fn fixed64(message: &'a [u8], number: u32) -> Numbers<'a> {
         Numbers { fields: Fields::new(message), number, packed: &[], fixed: true }
     }
 
-    /// Varint fields.
-    pub(super) fn varint(message: &'a [u8], number: u32) -> Numbers<'a> {
+    /// Varint fields of that number.
+    pub fn varint(message: &'a [u8], number: u32) -> Numbers<'a> {
         Numbers { fields: Fields::new(message), number, packed: &[], fixed: false }
     }
 

@@ -12,7 +12,7 @@ mod traces;
 
 use std::marker::PhantomData;
 
-pub use common::{AnyValue, KeyValue, KeyValues, ResourceGroup, ScopeGroup, resources};
+pub use common::{AnyValue, KeyValue, KeyValues, Numbers, ResourceGroup, ScopeGroup, resources};
 pub use logs::LogRecord;
 pub use metrics::{
     Buckets, Exemplar, ExponentialPoint, HistogramPoint, Metric, MetricKind, NO_RECORDED_VALUE, Number, NumberPoint,

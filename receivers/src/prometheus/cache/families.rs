@@ -26,6 +26,8 @@ pub(super) enum Piece {
     GaugeSum,
     /// `_gcount`
     GaugeCount,
+    /// A native histogram, which has the family's own name.
+    Native,
 }
 
 impl Piece {
@@ -44,7 +46,7 @@ impl Piece {
     /// What stands behind the family's name.
     pub(super) const fn suffix(self) -> &'static str {
         match self {
-            Piece::Whole => "",
+            Piece::Whole | Piece::Native => "",
             Piece::Bucket => "_bucket",
             Piece::Sum => "_sum",
             Piece::Count => "_count",
@@ -59,7 +61,10 @@ impl Piece {
     const fn belongs_to(self, kind: Kind) -> bool {
         match kind {
             Kind::Histogram => matches!(self, Piece::Bucket | Piece::Sum | Piece::Count | Piece::Created),
-            Kind::GaugeHistogram => matches!(self, Piece::Bucket | Piece::GaugeSum | Piece::GaugeCount),
+            // In protobuf these have the names of other histograms.
+            Kind::GaugeHistogram => {
+                matches!(self, Piece::Bucket | Piece::GaugeSum | Piece::GaugeCount | Piece::Sum | Piece::Count)
+            }
             Kind::Summary => matches!(self, Piece::Sum | Piece::Count | Piece::Created),
             Kind::Counter => matches!(self, Piece::Total | Piece::Created),
             Kind::Info => matches!(self, Piece::Info),

@@ -42,11 +42,12 @@ pub(super) fn data(shape: Shape, w: &mut Writer, points: impl FnOnce(&mut Writer
         Shape::Gauge => metric::GAUGE,
         Shape::Sum { .. } => metric::SUM,
         Shape::Histogram => metric::HISTOGRAM,
+        Shape::Exponential => metric::EXPONENTIAL_HISTOGRAM,
         Shape::Summary => metric::SUMMARY,
     };
     w.message(field, |w| {
         points(w);
-        if matches!(shape, Shape::Sum { .. } | Shape::Histogram) {
+        if matches!(shape, Shape::Sum { .. } | Shape::Histogram | Shape::Exponential) {
             w.varint(metric::TEMPORALITY, CUMULATIVE);
         }
         if shape == (Shape::Sum { monotonic: true }) {

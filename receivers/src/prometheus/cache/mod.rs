@@ -7,7 +7,9 @@
 mod families;
 mod index;
 mod metric;
+mod native;
 mod place;
+mod protobuf;
 mod read;
 mod report;
 mod store;
@@ -31,7 +33,7 @@ use super::relabel::Rule;
 
 use self::report::Report;
 pub use self::report::{Extra, Measures};
-pub use self::write::SCOPE_NAME;
+pub use self::write::{NATIVE_FORM, SCOPE_NAME};
 
 /// So many series, texts or families more than are in use are kept before they are cleared out.
 const SLACK: usize = 1000;
@@ -51,10 +53,39 @@ pub struct Rules {
     pub names: NameRule,
     /// What is too much.
     pub limits: Limits,
+    /// What becomes of histograms.
+    pub histograms: Histograms,
     /// Labels that every scraped series gets (`global.external_labels`).
     pub external_labels: Vec<(String, String)>,
     /// Cut units and `_total` off the names (`trim_metric_suffixes`).
     pub trim_suffixes: bool,
+}
+
+/// What becomes of histograms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Histograms {
+    /// Native histograms are taken (`scrape_native_histograms`); else only the classic ones beside them.
+    pub native: bool,
+    /// Classic histograms are taken where there are native ones, too (`always_scrape_classic_histograms`).
+    pub always_classic: bool,
+    /// Classic histograms become native ones with custom buckets (`convert_classic_histograms_to_nhcb`).
+    pub custom_buckets: bool,
+    /// Buckets of a native histogram, 0 for any number: more are merged until they fit, or fail the scrape.
+    pub bucket_limit: usize,
+    /// The finest resolution that native histograms keep, as `native_histogram_min_bucket_factor` asks for.
+    pub finest_schema: i32,
+}
+
+impl Default for Histograms {
+    fn default() -> Histograms {
+        Histograms {
+            native: false,
+            always_classic: false,
+            custom_buckets: false,
+            bucket_limit: 0,
+            finest_schema: native::FINEST,
+        }
+    }
 }
 
 /// Limits that fail a scrape; 0 is none.
@@ -98,6 +129,11 @@ struct Moment {
     extras: Vec<ExtraSample>,
     /// Sorted by series once the body is read.
     exemplars: Vec<OwnedExemplar>,
+    /// Native histograms, serialized; a series' value is the number of its own in `natives`.
+    native_bytes: Vec<u8>,
+    natives: Vec<(u32, u32)>,
+    /// When points began, in nanoseconds since 1970.
+    starts: HashMap<u32, u64>,
 }
 
 #[derive(Debug)]
@@ -121,6 +157,15 @@ impl Moment {
         self.at_ms = at_ms;
         self.extras.clear();
         self.exemplars.clear();
+        self.native_bytes.clear();
+        self.natives.clear();
+        self.starts.clear();
+    }
+
+    /// The native histogram that a series' value stands for, serialized.
+    fn native(&self, value: f64) -> &[u8] {
+        let place = usize::try_from(value.to_bits()).ok().and_then(|number| self.natives.get(number));
+        place.map_or(&[], |&(start, end)| &self.native_bytes[start as usize..end as usize])
     }
 
     #[inline]
@@ -177,7 +222,11 @@ impl Cache {
     /// Why the scrape failed: then it is as if it had held nothing. What was counted up to there stands in `counts`.
     pub fn read(&mut self, body: &[u8], format: Format, at_ms: i64, counts: &mut Counts) -> Result<(), String> {
         self.begin(at_ms);
-        let result = self.read_entries(body, format, counts);
+        let result = match format {
+            Format::Protobuf => self.read_families(body, counts),
+            Format::Text | Format::OpenMetrics => self.read_entries(body, format, counts),
+        };
+        let result = result.and_then(|()| self.check_samples(counts));
         if result.is_ok() {
             self.good = self.iteration;
             self.texts.commit();
@@ -215,6 +264,7 @@ impl Cache {
             families: &self.families,
             moment: &self.moment,
             iteration: self.iteration,
+            histograms: self.rules.histograms,
             items: 0,
         };
         let items = request.write(&self.scheme, &report, &mut w);

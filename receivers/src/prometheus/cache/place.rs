@@ -1,6 +1,6 @@
 //! Where a series belongs in OTLP, by its labels and what its family is.
 
-use pipeline::otlp::fields::{histogram_point, number_point, summary_point};
+use pipeline::otlp::fields::{exponential_point, histogram_point, number_point, summary_point};
 
 use super::families::{Families, Piece};
 use crate::prometheus::exposition::{Kind, open_metrics_float};
@@ -31,6 +31,8 @@ pub(super) enum Shape {
     },
     /// `Histogram`.
     Histogram,
+    /// `ExponentialHistogram`, a native histogram.
+    Exponential,
     /// `Summary`.
     Summary,
 }
@@ -41,6 +43,7 @@ impl Shape {
         match self {
             Shape::Gauge | Shape::Sum { .. } => number_point::ATTRIBUTES,
             Shape::Histogram => histogram_point::ATTRIBUTES,
+            Shape::Exponential => exponential_point::ATTRIBUTES,
             Shape::Summary => summary_point::ATTRIBUTES,
         }
     }
@@ -112,7 +115,10 @@ pub(super) fn place(resource: u32, labels: &Labels<'_>, family: u32, piece: Piec
             whole(Shape::Sum { monotonic: false })
         }
         (Kind::Gauge | Kind::Unknown, Piece::Whole) => whole(Shape::Gauge),
-        (Kind::GaugeHistogram, Piece::Bucket | Piece::GaugeSum | Piece::GaugeCount) => whole(Shape::Gauge),
+        (Kind::GaugeHistogram, Piece::Bucket | Piece::GaugeSum | Piece::GaugeCount | Piece::Sum | Piece::Count) => {
+            whole(Shape::Gauge)
+        }
+        (_, Piece::Native) => whole(Shape::Exponential),
         _ => plain(resource, labels, family, kind),
     }
 }
@@ -122,4 +128,17 @@ fn plain(resource: u32, labels: &Labels<'_>, family: u32, family_kind: Kind) -> 
     let name = labels.value(METRIC_NAME).into();
     let key = MetricKey { resource, name, kind: Kind::Unknown, shape: Shape::Gauge };
     Place { key, part: Part::Value, family, family_kind }
+}
+
+/// The place of the samples that a `_created` series tells the beginning of, and their labels.
+pub(super) fn begun<'a>(labels: &Labels<'a>, family: u32, families: &Families) -> Option<(Labels<'a>, Piece)> {
+    let base = labels.value(METRIC_NAME).strip_suffix(Piece::Created.suffix())?;
+    let (piece, name) = match families.family(family)?.kind {
+        Kind::Counter => (Piece::Total, format!("{base}{}", Piece::Total.suffix())),
+        Kind::Histogram | Kind::Summary => (Piece::Count, format!("{base}{}", Piece::Count.suffix())),
+        _ => return None,
+    };
+    let mut labels = labels.clone();
+    labels.set(METRIC_NAME, name);
+    Some((labels, piece))
 }

@@ -10,7 +10,7 @@ use pipeline::otlp::write::{Scalar, Writer};
 
 use super::families::{Families, Piece};
 use super::index::{Index, NONE};
-use super::place::{MetricKey, Part, Place, Shape, place};
+use super::place::{MetricKey, Part, Place, Shape, begun, place};
 use crate::prometheus::exposition::{Kind, open_metrics_float};
 use crate::prometheus::labels::{Labels, METRIC_NAME};
 
@@ -124,6 +124,8 @@ pub(super) struct Store {
     pub metrics: Vec<Metric>,
     pub points: Vec<Point>,
     pub series: Vec<Series>,
+    /// From a `_created` series to the point that began then.
+    pub begins: HashMap<u32, u32>,
     attributes: Vec<u8>,
     metrics_by_key: HashMap<MetricKey, u32>,
     points_index: Index,
@@ -147,10 +149,20 @@ impl Store {
         number(self.resources.len() - 1)
     }
 
+    /// Whether there is a native histogram of that name, too.
+    pub(super) fn has_native(&self, of: &MetricKey) -> bool {
+        self.metrics_by_key.contains_key(&MetricKey { shape: Shape::Exponential, ..of.clone() })
+    }
+
     /// The series with these final labels (sorted, unique); it is laid out if it is new.
     pub(super) fn series(&mut self, labels: &Labels<'_>, family: u32, piece: Piece, families: &Families) -> u32 {
-        let hash = self.hasher.hash_one(Hashable(labels));
-        if let Some(series) = self.series_index.find(hash, |series| self.labels(series).iter().eq(labels.iter())) {
+        let is_native = |piece| piece == Piece::Native;
+        let hash = self.hasher.hash_one((Hashable(labels), is_native(piece)));
+        let is_it = |series: u32| {
+            is_native(self.series[series as usize].piece) == is_native(piece)
+                && self.labels(series).iter().eq(labels.iter())
+        };
+        if let Some(series) = self.series_index.find(hash, is_it) {
             return series;
         }
         let series = number(self.series.len());
@@ -163,16 +175,23 @@ impl Store {
     /// Puts a series into its point, which is made if need be.
     fn lay_out(&mut self, series: u32, labels: &Labels<'_>, family: u32, piece: Piece, families: &Families) {
         let resource = self.resource(labels.value("job"), labels.value("instance"));
-        let place = place(resource, labels, family, piece, families);
-        let step_label = matches!(place.part, Part::Step(_)).then_some(place.key.shape.step_label());
-        let field = place.key.shape.attributes();
-        let is_info = *place.key.name == *"target_info" && place.part == Part::Value;
-        let point = self.point(&place, labels, step_label, field);
-        self.attach(point, place.part, series);
+        let own = place(resource, labels, family, piece, families);
+        let step_label = matches!(own.part, Part::Step(_)).then_some(own.key.shape.step_label());
+        let field = own.key.shape.attributes();
+        let is_info = *own.key.name == *"target_info" && own.part == Part::Value;
+        let point = self.point(&own, labels, step_label, field);
+        self.attach(point, own.part, series);
         let entry = &mut self.series[series as usize];
         (entry.point, entry.piece) = (point, piece);
         if is_info {
             self.resources[resource as usize].infos.push(series);
+        }
+        if piece == Piece::Created
+            && let Some((labels, piece)) = begun(labels, family, families)
+        {
+            let other = place(resource, &labels, family, piece, families);
+            let point = self.point(&other, &labels, None, other.key.shape.attributes());
+            self.begins.insert(series, point);
         }
     }
 
@@ -198,7 +217,7 @@ impl Store {
         let (start, len) = (number(self.attributes.len()), number(attributes.len()));
         self.attributes.extend_from_slice(&attributes);
         let parts = match place.key.shape {
-            Shape::Gauge | Shape::Sum { .. } => Parts::Number(NONE),
+            Shape::Gauge | Shape::Sum { .. } | Shape::Exponential => Parts::Number(NONE),
             Shape::Histogram | Shape::Summary => Parts::Steps(Box::default()),
         };
         self.points.push(Point { metric, start, len, parts });
@@ -252,6 +271,7 @@ impl Store {
             }
         }
         self.resources.iter_mut().for_each(|resource| resource.infos.retain(|info| *info != series));
+        self.begins.remove(&series);
     }
 
     /// What a series is to its point.
@@ -317,7 +337,10 @@ impl Store {
             Some(family) => format!("{}{}", String::from_utf8_lossy(&family.name), piece.suffix()),
             None => labels.value(METRIC_NAME).to_owned(),
         };
-        let (family, piece) = families.of_sample(&exposed);
+        let (family, piece) = match (piece, families.of_sample(&exposed)) {
+            (Piece::Native, (family, _)) => (family, Piece::Native),
+            (_, other) => other,
+        };
         if family != NONE {
             self.detach(series);
             self.lay_out(series, &labels, family, piece, families);

@@ -6,8 +6,8 @@
 //! `quantile` as attributes.
 
 use pipeline::otlp::fields::{
-    exemplar, histogram_point, key_value, metric, number_point, request, resource, resource_group, scope, scope_group,
-    summary_point,
+    exemplar, exponential_point, histogram_point, key_value, metric, number_point, request, resource, resource_group,
+    scope, scope_group, summary_point,
 };
 use pipeline::otlp::wire::Fields;
 use pipeline::otlp::write::{Scalar, Writer};
@@ -16,12 +16,15 @@ use super::families::{Families, Piece};
 use super::index::NONE;
 use super::metric::{data, head, host_and_port, is_discernible, nanos, whole};
 use super::place::{Part, Shape};
-use super::store::{LIVE, Parts, Point, REPEATED, Series, Steps, Store};
-use super::{Moment, Report};
+use super::store::{LIVE, Metric, Parts, REPEATED, Series, Steps, Store};
+use super::{Histograms, Moment, Report};
 use crate::prometheus::exposition::{Kind, open_metrics_float};
 
 /// The scope of scraped metrics. Exporters know by it that names are the target's own and pass them on as they are.
 pub const SCOPE_NAME: &str = "slipring/prometheus";
+
+/// What a metric's metadata say it is to be in Prometheus: a native histogram with `custom_buckets`.
+pub const NATIVE_FORM: &str = "prometheus.native_histogram";
 
 const NO_RECORDED_VALUE: u64 = 1;
 
@@ -31,6 +34,8 @@ pub(super) struct Request<'a> {
     pub families: &'a Families,
     pub moment: &'a Moment,
     pub iteration: u32,
+    /// What becomes of histograms.
+    pub histograms: Histograms,
     /// Data points written.
     pub items: usize,
 }
@@ -117,17 +122,12 @@ impl Request<'_> {
         let store = self.store;
         for &number in &store.resources[resource].metrics {
             let of = &store.metrics[number as usize];
-            let before = (w.len(), self.items);
-            w.message(scope_group::ITEMS, |w| {
-                w.raw(&of.head);
-                data(of.key.shape, w, |w| {
-                    for &point in &of.points {
-                        self.point(point, of.key.shape, &mut loose, w);
-                    }
-                });
-            });
-            if self.items == before.1 {
-                w.truncate(before.0);
+            let custom = self.has_custom_buckets(of);
+            if custom {
+                self.metric(of, true, &mut loose, w);
+            }
+            if !custom || self.histograms.always_classic {
+                self.metric(of, false, &mut loose, w);
             }
         }
         self.moment.extras.iter().for_each(|extra| {
@@ -139,7 +139,30 @@ impl Request<'_> {
         self.write_loose(loose, w);
     }
 
-    fn point(&mut self, number: u32, shape: Shape, loose: &mut Vec<Loose>, w: &mut Writer) {
+    /// Whether a metric goes as a native histogram with custom buckets: not beside one that has native buckets anyway.
+    fn has_custom_buckets(&self, of: &Metric) -> bool {
+        self.histograms.custom_buckets && of.key.shape == Shape::Histogram && !self.store.has_native(&of.key)
+    }
+
+    fn metric(&mut self, of: &Metric, custom: bool, loose: &mut Vec<Loose>, w: &mut Writer) {
+        let before = (w.len(), self.items);
+        w.message(scope_group::ITEMS, |w| {
+            w.raw(&of.head);
+            if custom {
+                w.attribute(metric::METADATA, NATIVE_FORM, Scalar::Text("custom_buckets"));
+            }
+            data(of.key.shape, w, |w| {
+                for &point in &of.points {
+                    self.point(point, of.key.shape, custom, loose, w);
+                }
+            });
+        });
+        if self.items == before.1 {
+            w.truncate(before.0);
+        }
+    }
+
+    fn point(&mut self, number: u32, shape: Shape, custom: bool, loose: &mut Vec<Loose>, w: &mut Writer) {
         let store = self.store;
         let point = &store.points[number as usize];
         match &point.parts {
@@ -147,14 +170,17 @@ impl Request<'_> {
             Parts::Number(series) => {
                 let of = &store.series[*series as usize];
                 if self.is_new(of) {
-                    self.number_point(point, *series, Some(of.value), self.ms(*series), w);
+                    self.single_point(number, shape, *series, Some(of.value), self.ms(*series), w);
                 } else if self.is_gone(of) {
-                    self.number_point(point, *series, None, self.moment.at_ms, w);
+                    self.single_point(number, shape, *series, None, self.moment.at_ms, w);
                 }
             }
             Parts::Steps(steps) => {
                 if steps.series().any(|(series, _)| self.is_new(&store.series[series as usize])) {
-                    if !self.steps_point(point, shape, steps, w) {
+                    let is_written = self.steps_point(number, shape, steps, w);
+                    // Where both forms are written, the classic one says what neither can.
+                    let is_twice = custom && self.histograms.always_classic;
+                    if !is_written && !is_twice {
                         for (series, part) in steps.series() {
                             let of = &store.series[series as usize];
                             if self.is_new(of) {
@@ -162,13 +188,13 @@ impl Request<'_> {
                             }
                         }
                     }
-                    for (series, part) in steps.series() {
+                    for (series, part) in steps.series().filter(|_| !custom) {
                         if self.is_gone(&store.series[series as usize]) {
                             loose.push(self.loose(number, part, series, None, self.moment.at_ms));
                         }
                     }
-                } else {
-                    self.stale_steps(number, point, shape, steps, loose, w);
+                } else if steps.series().any(|(series, _)| self.is_gone(&store.series[series as usize])) {
+                    self.stale_steps(number, shape, custom, steps, loose, w);
                 }
             }
         }
@@ -191,19 +217,40 @@ impl Request<'_> {
         self.moment.explicit_ms(series, &self.store.series[series as usize])
     }
 
-    fn number_point(&mut self, point: &Point, series: u32, value: Option<f64>, ms: i64, w: &mut Writer) {
+    /// A point of one series; without a value it marks the series stale.
+    fn single_point(&mut self, number: u32, shape: Shape, series: u32, value: Option<f64>, ms: i64, w: &mut Writer) {
         self.items += 1;
+        let is_native = shape == Shape::Exponential;
         w.message(metric::POINTS, |w| {
-            w.fixed64(number_point::TIME, nanos(ms));
-            if let Some(value) = value {
-                w.double(number_point::AS_DOUBLE, value);
-                self.exemplars(number_point::EXEMPLARS, series, ms, w);
+            self.times(number, ms, w);
+            match value {
+                Some(value) if is_native => {
+                    w.raw(self.moment.native(value));
+                    self.exemplars(exponential_point::EXEMPLARS, series, ms, w);
+                }
+                Some(value) => {
+                    w.double(number_point::AS_DOUBLE, value);
+                    self.exemplars(number_point::EXEMPLARS, series, ms, w);
+                }
+                None => {}
             }
-            w.raw(self.store.attributes(point));
+            w.raw(self.store.attributes(&self.store.points[number as usize]));
             if value.is_none() {
-                w.varint(number_point::FLAGS, NO_RECORDED_VALUE);
+                let flags = if is_native { exponential_point::FLAGS } else { number_point::FLAGS };
+                w.varint(flags, NO_RECORDED_VALUE);
             }
         });
+    }
+
+    /// When a point began, if that is known, and its time. All kinds of points have the same fields for these.
+    fn times(&self, point: u32, ms: i64, w: &mut Writer) {
+        let time = nanos(ms);
+        if !self.moment.starts.is_empty()
+            && let Some(&start) = self.moment.starts.get(&point).filter(|start| **start <= time)
+        {
+            w.fixed64(number_point::START, start);
+        }
+        w.fixed64(number_point::TIME, time);
     }
 
     fn exemplars(&self, field: u32, series: u32, ms: i64, w: &mut Writer) {
@@ -218,7 +265,8 @@ impl Request<'_> {
     }
 
     /// Writes a histogram or summary point, if one can hold exactly what was scraped.
-    fn steps_point(&mut self, point: &Point, shape: Shape, steps: &Steps, w: &mut Writer) -> bool {
+    fn steps_point(&mut self, number: u32, shape: Shape, steps: &Steps, w: &mut Writer) -> bool {
+        let point = &self.store.points[number as usize];
         let value = |series: u32| {
             let of = self.store.series.get(series as usize).filter(|of| self.is_new(of))?;
             Some(of.value)
@@ -233,7 +281,7 @@ impl Request<'_> {
         if shape == Shape::Summary {
             let Some(sum) = sum else { return false };
             w.message(metric::POINTS, |w| {
-                w.fixed64(summary_point::TIME, nanos(ms));
+                self.times(number, ms, w);
                 w.fixed64(summary_point::COUNT, count);
                 w.double(summary_point::SUM, sum);
                 for (quantile, value) in present() {
@@ -259,7 +307,7 @@ impl Request<'_> {
             }
             let bounds: Vec<u64> = present().map(|(bound, _)| bound.to_bits()).collect();
             w.message(metric::POINTS, |w| {
-                w.fixed64(histogram_point::TIME, nanos(ms));
+                self.times(number, ms, w);
                 w.fixed64(histogram_point::COUNT, count);
                 if let Some(sum) = sum {
                     w.double(histogram_point::SUM, sum);
@@ -282,16 +330,17 @@ impl Request<'_> {
     fn stale_steps(
         &mut self,
         number: u32,
-        point: &Point,
         shape: Shape,
+        custom: bool,
         steps: &Steps,
         loose: &mut Vec<Loose>,
         w: &mut Writer,
     ) {
+        let point = &self.store.points[number as usize];
         let gone = |series: u32| self.store.series.get(series as usize).is_some_and(|of| self.is_gone(of));
         // Exporters mark the sum and the count stale with the point, so these must have been there.
         let is_whole = gone(steps.count) && gone(steps.sum) && (shape == Shape::Summary || gone(steps.infinite));
-        if !is_whole {
+        if !is_whole && !custom {
             let at_ms = self.moment.at_ms;
             let all = steps.series().filter(|(series, _)| gone(*series));
             loose.extend(all.map(|(series, part)| self.loose(number, part, series, None, at_ms)));
@@ -346,8 +395,7 @@ impl Request<'_> {
                     w.raw(&of.head);
                     data(shape, w, |w| {
                         for loose in group {
-                            let point = &self.store.points[loose.point as usize];
-                            self.number_point(point, loose.series, loose.value, loose.ms, w);
+                            self.single_point(loose.point, shape, loose.series, loose.value, loose.ms, w);
                         }
                     });
                 }

@@ -11,7 +11,7 @@ use super::discovery::{FileDiscovery, Group};
 use super::http::HttpConfig;
 use super::scrape::{ScrapeConfig, Shared};
 use super::{Config, duration};
-use crate::prometheus::cache::{Limits, Rules};
+use crate::prometheus::cache::{Histograms, Limits, Rules};
 use crate::prometheus::exposition::Format;
 use crate::prometheus::labels::NameRule;
 use crate::prometheus::relabel::Rule;
@@ -25,7 +25,7 @@ const MOST_BODY_BYTES: u64 = (4 << 30) - 1;
 /// A format that targets can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScrapeProtocol {
-    /// Protobuf, which is not read.
+    /// Protobuf, the only one with native histograms.
     PrometheusProto,
     /// Text 0.0.4.
     PrometheusText0_0_4,
@@ -70,24 +70,20 @@ impl ScrapeProtocol {
     }
 
     /// What bodies of it are read as.
-    pub const fn format(self) -> Option<Format> {
+    pub const fn format(self) -> Format {
         match self {
-            ScrapeProtocol::PrometheusProto => None,
-            ScrapeProtocol::PrometheusText0_0_4 | ScrapeProtocol::PrometheusText1_0_0 => Some(Format::Text),
-            ScrapeProtocol::OpenMetricsText0_0_1 | ScrapeProtocol::OpenMetricsText1_0_0 => Some(Format::OpenMetrics),
+            ScrapeProtocol::PrometheusProto => Format::Protobuf,
+            ScrapeProtocol::PrometheusText0_0_4 | ScrapeProtocol::PrometheusText1_0_0 => Format::Text,
+            ScrapeProtocol::OpenMetricsText0_0_1 | ScrapeProtocol::OpenMetricsText1_0_0 => Format::OpenMetrics,
         }
     }
 
     fn parse(text: &str) -> Result<ScrapeProtocol, String> {
         let known = ScrapeProtocol::ALL.into_iter().find(|protocol| protocol.name() == text);
-        let works: Vec<_> = ScrapeProtocol::ALL[1..].iter().map(|protocol| protocol.name()).collect();
-        match known {
-            Some(ScrapeProtocol::PrometheusProto) => {
-                Err(format!("PrometheusProto is not available, there are {}", works.join(", ")))
-            }
-            Some(protocol) => Ok(protocol),
-            None => Err(format!("{text:?} is not a scrape protocol, there are {}", works.join(", "))),
-        }
+        known.ok_or_else(|| {
+            let all = ScrapeProtocol::ALL.map(ScrapeProtocol::name).join(", ");
+            format!("{text:?} is not a scrape protocol, there are {all}")
+        })
     }
 }
 
@@ -161,7 +157,7 @@ impl ScrapeConfig {
                     problems.push(Problem::at(format!("{path}.fallback_scrape_protocol"), message));
                     None
                 },
-                ScrapeProtocol::format,
+                |protocol| Some(protocol.format()),
             ),
         };
         let relabel = compile(&self.relabel_configs, names, &format!("{path}.relabel_configs"), problems);
@@ -188,6 +184,7 @@ impl ScrapeConfig {
                 label_name_length: limit(own.label_name_length_limit, global.label_name_length_limit),
                 label_value_length: limit(own.label_value_length_limit, global.label_value_length_limit),
             },
+            histograms: self.histograms(global),
             external_labels: owned(&defaults.config.config.global.external_labels),
             trim_suffixes: defaults.config.trim_metric_suffixes,
         };
@@ -241,26 +238,23 @@ impl ScrapeConfig {
         }
     }
 
-    /// What Prometheus would do with native histograms, and its failure log.
+    /// What becomes of histograms.
+    fn histograms(&self, global: &Shared) -> Histograms {
+        let is_set = |key: fn(&Shared) -> Option<bool>| key(&self.shared).or(key(global)).unwrap_or(false);
+        Histograms {
+            native: is_set(|shared| shared.scrape_native_histograms),
+            always_classic: is_set(|shared| shared.always_scrape_classic_histograms),
+            custom_buckets: is_set(|shared| shared.convert_classic_histograms_to_nhcb),
+            bucket_limit: to_usize(self.native_histogram_bucket_limit),
+            finest_schema: finest_schema(self.native_histogram_min_bucket_factor),
+        }
+    }
+
+    /// Prometheus' failure log.
     fn refused(&self, global: &Shared, path: &str, problems: &mut Vec<Problem>) {
         let (own, mut problem) = (&self.shared, |key: &str, message: &str| {
             problems.push(Problem::at(format!("{path}.{key}"), message));
         });
-        if own.scrape_native_histograms.or(global.scrape_native_histograms) == Some(true) {
-            problem(
-                "scrape_native_histograms",
-                "native histograms are not scraped yet, classic ones are; set it to false",
-            );
-        }
-        if own.convert_classic_histograms_to_nhcb.or(global.convert_classic_histograms_to_nhcb) == Some(true) {
-            problem("convert_classic_histograms_to_nhcb", "classic histograms stay what they are; set it to false");
-        }
-        if self.native_histogram_bucket_limit > 0 {
-            problem("native_histogram_bucket_limit", "native histograms are not scraped yet; remove it");
-        }
-        if self.native_histogram_min_bucket_factor > 0.0 {
-            problem("native_histogram_min_bucket_factor", "native histograms are not scraped yet; remove it");
-        }
         if !own.scrape_failure_log_file.is_empty() || !global.scrape_failure_log_file.is_empty() {
             problem("scrape_failure_log_file", "failed scrapes stand in the own log; remove it");
         }
@@ -270,7 +264,9 @@ impl ScrapeConfig {
     fn accept(&self, global: &Shared, names: NameRule, path: &str, problems: &mut Vec<Problem>) -> String {
         let mut problem = |key: &str, message: String| problems.push(Problem::at(format!("{path}.{key}"), message));
         let written = self.shared.scrape_protocols.as_ref().or(global.scrape_protocols.as_ref());
-        let mut protocols = ScrapeProtocol::ALL[1..].to_vec();
+        // Protobuf comes first where native histograms are wanted, as in Prometheus; else it is not asked for.
+        let wants_native = self.histograms(global).native;
+        let mut protocols = ScrapeProtocol::ALL[usize::from(!wants_native)..].to_vec();
         if let Some(written) = written {
             protocols.clear();
             if written.is_empty() {
@@ -330,6 +326,13 @@ impl ScrapeConfig {
             }
         }
     }
+}
+
+/// The finest resolution in which each bucket is at least `factor` times as wide as the one before.
+#[allow(clippy::cast_possible_truncation, reason = "a float saturates")]
+fn finest_schema(factor: f64) -> i32 {
+    let factor = if factor > 1.0 { factor } else { 1.0 };
+    ((-factor.log2().log2()).floor() as i32).clamp(-4, 8)
 }
 
 fn first(own: &Text, global: &Text) -> Text {

@@ -35,9 +35,9 @@ pub struct ScrapeConfig {
     pub enable_compression: bool,
     /// The format of bodies that do not say theirs; text 0.0.4 by default, as in the collector.
     pub fallback_scrape_protocol: Text,
-    /// Refused: native histograms are not scraped.
+    /// More buckets of a native histogram are merged until they fit; 0 for any number.
     pub native_histogram_bucket_limit: u64,
-    /// Refused: native histograms are not scraped.
+    /// Buckets of native histograms are merged until each is so much wider than the one before.
     pub native_histogram_min_bucket_factor: f64,
     /// Rules for targets.
     pub relabel_configs: Vec<RelabelConfig>,
@@ -85,11 +85,11 @@ impl Default for ScrapeConfig {
 pub struct Shared {
     /// The formats to ask for, best first.
     pub scrape_protocols: Option<Vec<Text>>,
-    /// Refused when true.
+    /// Ask for protobuf first and take native histograms.
     pub scrape_native_histograms: Option<bool>,
-    /// Nothing to do: classic histograms are always scraped.
+    /// Take the classic form of native histograms, too.
     pub always_scrape_classic_histograms: Option<bool>,
-    /// Refused when true.
+    /// Classic histograms become native ones with custom buckets.
     pub convert_classic_histograms_to_nhcb: Option<bool>,
     /// Refused: failures stand in the own log.
     pub scrape_failure_log_file: String,

@@ -142,13 +142,14 @@ fn values_that_cannot_work_are_refused() {
     bad("scrape_interval: 5s\n    scrape_timeout: 6s", "the timeout 6s is longer than the interval 5s");
     bad("scrape_interval: 5", "no Prometheus duration");
     bad("scheme: ftp", "\"ftp\" is not a scheme");
-    bad("scrape_protocols: [PrometheusProto]", "PrometheusProto is not available, there are OpenMetricsText1.0.0");
+    bad(
+        "scrape_protocols: [Protobuf]",
+        "\"Protobuf\" is not a scrape protocol, there are PrometheusProto, OpenMetrics",
+    );
     bad("scrape_protocols: [PrometheusText0.0.4, PrometheusText0.0.4]", "PrometheusText0.0.4 is there twice");
     bad("scrape_protocols: []", "scrape_protocols cannot be empty");
     bad("fallback_scrape_protocol: x", "\"x\" is not a scrape protocol");
     bad("body_size_limit: 10 apples", "is not a size");
-    bad("scrape_native_histograms: true", "native histograms are not scraped yet");
-    bad("convert_classic_histograms_to_nhcb: true", "classic histograms stay what they are");
     bad("scrape_failure_log_file: /x", "failed scrapes stand in the own log");
     bad("relabel_configs: [{action: keep, regex: '('}]", "is not a regular expression");
     bad("metric_relabel_configs: [{action: x}]", "\"x\" is not an action");

@@ -14,6 +14,7 @@
 
 mod number;
 mod open_metrics;
+pub mod protobuf;
 mod scan;
 mod text;
 
@@ -34,6 +35,8 @@ pub enum Format {
     Text,
     /// OpenMetrics text 0.0.1 and 1.0.0.
     OpenMetrics,
+    /// Delimited protobuf, which [`protobuf::Families`] reads.
+    Protobuf,
 }
 
 /// The type of a metric family.
@@ -206,7 +209,8 @@ impl<'a> Parser<'a> {
         let entry = match self.expected_sample(expected) {
             Some(entry) => entry,
             None => match self.format {
-                Format::Text => self.text_entry(),
+                // Protobuf is not for this parser; as text it is refused.
+                Format::Text | Format::Protobuf => self.text_entry(),
                 Format::OpenMetrics => self.open_metrics_entry(),
             },
         };
@@ -235,7 +239,7 @@ impl<'a> Parser<'a> {
         let series = &body[self.at..self.at + expected.len()];
         self.at += expected.len();
         let sample = match self.format {
-            Format::Text => self.text_value(series),
+            Format::Text | Format::Protobuf => self.text_value(series),
             Format::OpenMetrics => self.open_metrics_value(series),
         };
         Some(sample.map(|sample| Some(Entry::Sample(Sample { expected: true, ..sample }))))

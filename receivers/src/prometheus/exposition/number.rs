@@ -5,6 +5,11 @@ use pipeline::otlp::bound::write_canonical;
 /// The NaN that Prometheus stores for a NaN that a target exposes.
 const NORMAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
 
+/// The value as Prometheus stores it: there is one NaN.
+pub(super) fn normal(value: f64) -> f64 {
+    if value.is_nan() { NORMAL_NAN } else { value }
+}
+
 /// Why text is not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NumberError {

@@ -333,7 +333,7 @@ fn print(name: &str, labels: &[(String, String)], value: f64, timestamp: Option<
     write!(out, " {value}").unwrap();
     match (timestamp, format) {
         (None, _) => {}
-        (Some(ms), Format::Text) => write!(out, " {}", ms.unsigned_abs()).unwrap(),
+        (Some(ms), Format::Text | Format::Protobuf) => write!(out, " {}", ms.unsigned_abs()).unwrap(),
         (Some(s), Format::OpenMetrics) => write!(out, " {}", s / 1000).unwrap(),
     }
     out.push('\n');

@@ -1,8 +1,12 @@
 //! What a target's memory makes of bodies: series, their points, staleness, limits.
 
+mod families;
 pub(in crate::prometheus) mod flatten;
+mod golden;
+mod histograms;
 mod layout;
 mod model;
+mod protobuf;
 mod staleness;
 
 use std::sync::Arc;
@@ -42,10 +46,14 @@ impl Target {
 
     /// Reads a body and hands its request on; `delivered` is the answer.
     fn read(&mut self, body: Option<&str>, delivered: bool) -> Scraped {
+        self.read_bytes(body.map(str::as_bytes), delivered)
+    }
+
+    fn read_bytes(&mut self, body: Option<&[u8]>, delivered: bool) -> Scraped {
         let mut counts = Counts::default();
         self.at_ms += 10_000;
         let error = match body {
-            Some(body) => self.cache.read(body.as_bytes(), self.format, self.at_ms, &mut counts).err(),
+            Some(body) => self.cache.read(body, self.format, self.at_ms, &mut counts).err(),
             None => {
                 self.cache.miss(self.at_ms);
                 Some("no body".to_owned())
