@@ -13,6 +13,7 @@ mod testing;
 
 pub mod attributes;
 pub mod batch;
+pub mod delta_to_cumulative;
 pub mod dynamo_labels;
 pub mod filter;
 pub mod memory_limiter;
@@ -25,6 +26,7 @@ pub fn register(registry: &mut Registry) {
     registry
         .processor::<attributes::Factory>()
         .processor::<batch::Factory>()
+        .processor::<delta_to_cumulative::Factory>()
         .processor::<dynamo_labels::Factory>()
         .processor::<filter::Factory>()
         .processor::<memory_limiter::Factory>()
