@@ -5,6 +5,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark runs on real time and joins nothing")]
 
+mod correlation;
 mod exposition;
 mod load;
 mod otlp;
@@ -40,6 +41,8 @@ usage: cargo run --release -p benches -- <scenario> [options]
              --seconds N                (30)
              --message TYPE             protobuf_message (prometheus.WriteRequest)
              --slipring PATH            (target/release/slipring)
+  correlation  trace_correlation alone, in nanoseconds a log record looked up
+             --milliseconds N           for each (500)
 ";
 
 #[global_allocator]
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         "processors" => processors::run(&options),
         "parse" => scrape::parse(&options),
         "scrape" => scrape::run(&options),
+        "correlation" => correlation::run(&options),
         _ => Err(USAGE.to_owned()),
     };
     match result {

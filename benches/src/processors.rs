@@ -95,18 +95,32 @@ fn case<F: ProcessorFactory>(name: &'static str, batch: &Batch, config: &str) ->
 impl Case {
     fn measure(&self, time: Duration) -> Result<(f64, Batch), String> {
         let run = || self.processor.process(self.batch.clone()).map_err(|refused| refused.to_string());
-        let (mut out, mut rounds) = (run()?, 0u32);
-        let (start, before) = (Instant::now(), on_cpu());
-        while start.elapsed() < time {
+        let mut out = run()?;
+        let nanoseconds = per_item(time, self.batch.items(), || {
             out = std::hint::black_box(run()?);
-            rounds += 1;
-        }
-        let spent = match (before, on_cpu()) {
-            (Some(before), Some(after)) if after > before => (after - before) as f64,
-            _ => start.elapsed().as_secs_f64() * 1e9,
-        };
-        Ok((spent / f64::from(rounds) / self.batch.items() as f64, out))
+            Ok(())
+        })?;
+        Ok((nanoseconds, out))
     }
+}
+
+/// Runs something for a while that works on so many items: the nanoseconds of one.
+///
+/// # Errors
+/// Its own.
+pub fn per_item(time: Duration, items: usize, mut run: impl FnMut() -> Result<(), String>) -> Result<f64, String> {
+    run()?;
+    let mut rounds = 0u32;
+    let (start, before) = (Instant::now(), on_cpu());
+    while start.elapsed() < time {
+        run()?;
+        rounds += 1;
+    }
+    let spent = match (before, on_cpu()) {
+        (Some(before), Some(after)) if after > before => (after - before) as f64,
+        _ => start.elapsed().as_secs_f64() * 1e9,
+    };
+    Ok(spent / f64::from(rounds) / items as f64)
 }
 
 /// Nanoseconds that this thread has had a core, so that a machine with other work gives the same numbers.

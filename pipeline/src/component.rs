@@ -16,6 +16,7 @@ use crate::config::ComponentId;
 use crate::delivery::BatchSettings;
 use crate::doors::Doors;
 use crate::otlp::WireError;
+use crate::shared::Shared;
 use crate::telemetry::{Drops, Meter, Pages};
 
 /// A boxed future, so that the traits below can be used through `dyn`.
@@ -128,6 +129,12 @@ pub trait Consumer: Send + Sync {
     /// Hands on what is held and stops; safe to call twice.
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
+    }
+
+    /// Whether its yes says no more than that the batch is in memory. Before such a consumer a processor that holds data may
+    /// say yes itself as soon as it holds a batch, and then owes the batch; before any other it hands the answer on.
+    fn answers_from_memory(&self) -> bool {
+        false
     }
 
     /// The same consumer with its counts labelled by that transport, where it is an edge that counts.
@@ -267,6 +274,8 @@ pub struct Context {
     pub doors: Doors,
     /// Pages beside the own metrics, such as `/targets`.
     pub pages: Pages,
+    /// What the instances of this processor in several pipelines share.
+    pub shared: Shared,
     /// A directory for this process' state (file offsets, queues).
     pub data_dir: PathBuf,
     /// Tasks that the frame joins at shutdown.

@@ -16,6 +16,7 @@ pub mod otlp;
 pub mod plan;
 pub mod registry;
 pub mod relabel;
+pub mod shared;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -18,6 +18,7 @@ pub mod dynamo_labels;
 pub mod filter;
 pub mod memory_limiter;
 pub mod resource;
+pub mod trace_correlation;
 
 use pipeline::Registry;
 
@@ -30,5 +31,6 @@ pub fn register(registry: &mut Registry) {
         .processor::<dynamo_labels::Factory>()
         .processor::<filter::Factory>()
         .processor::<memory_limiter::Factory>()
-        .processor::<resource::Factory>();
+        .processor::<resource::Factory>()
+        .processor::<trace_correlation::Factory>();
 }

@@ -230,6 +230,10 @@ impl Consumer for Queued {
             }
         }
     }
+
+    fn answers_from_memory(&self) -> bool {
+        !self.wait_for_result
+    }
 }
 
 /// What comes once a batch is delivered.

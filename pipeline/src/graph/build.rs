@@ -15,6 +15,7 @@ use crate::component::{BuildHolding, Consumer, Context, Exporter, Outputs, Proce
 use crate::config::ComponentId;
 use crate::delivery::{BatchSettings, Delivery};
 use crate::plan::{Pipeline, Plan};
+use crate::shared::Shared;
 use crate::telemetry::{Drops, Kind, ProcessorCounts};
 
 impl Graph {
@@ -23,7 +24,8 @@ impl Graph {
     /// # Errors
     /// Everything that could not be built.
     pub fn build(plan: &Plan, surroundings: &Surroundings) -> Result<Graph, Vec<Failure>> {
-        let mut builder = Builder { plan, surroundings, tasks: TaskTracker::new(), failures: Vec::new() };
+        let mut builder =
+            Builder { plan, surroundings, tasks: TaskTracker::new(), shared: BTreeMap::new(), failures: Vec::new() };
         let exporters = builder.exporters();
         let stages: Vec<_> = plan.pipelines.iter().map(|pipeline| builder.stages(pipeline)).collect();
         let receivers = builder.receivers();
@@ -51,6 +53,8 @@ struct Builder<'a> {
     plan: &'a Plan,
     surroundings: &'a Surroundings,
     tasks: TaskTracker,
+    /// What the instances of a processor share, by its id.
+    shared: BTreeMap<ComponentId, Shared>,
     failures: Vec<Failure>,
 }
 
@@ -78,6 +82,7 @@ impl Builder<'_> {
             drops: Drops::new(meter, id).of(kind),
             doors: doors.clone(),
             pages: pages.clone(),
+            shared: Shared::default(),
             data_dir: self.plan.data_dir.clone(),
             tasks: self.tasks.clone(),
         }
@@ -112,7 +117,8 @@ impl Builder<'_> {
         let name = pipeline.id.to_string();
         for id in &pipeline.processors {
             let Some(build) = self.plan.processors.get(id) else { continue };
-            let context = self.context(Kind::Processor, id, &name, Some(pipeline.id.signal));
+            let shared = self.shared.entry(id.clone()).or_default().clone();
+            let context = Context { shared, ..self.context(Kind::Processor, id, &name, Some(pipeline.id.signal)) };
             let drops = context.drops.clone();
             match build(context) {
                 Ok(stage) => {

@@ -61,4 +61,8 @@ impl Consumer for Chain {
             Err(refused) => Box::pin(ready(Err(refused))),
         }
     }
+
+    fn answers_from_memory(&self) -> bool {
+        self.next.answers_from_memory()
+    }
 }

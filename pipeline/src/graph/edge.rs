@@ -109,6 +109,10 @@ impl Consumer for Entrance {
     fn close(&self) -> BoxFuture<'_, ()> {
         self.processor.close()
     }
+
+    fn answers_from_memory(&self) -> bool {
+        self.processor.answers_from_memory()
+    }
 }
 
 /// Items that are given back, be it that the caller went away.
@@ -148,5 +152,9 @@ impl Consumer for Exit {
             self.counts.flow.in_flight.sub(gauge(items));
             Ok(())
         })
+    }
+
+    fn answers_from_memory(&self) -> bool {
+        self.next.answers_from_memory()
     }
 }

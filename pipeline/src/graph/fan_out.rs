@@ -32,6 +32,10 @@ impl Consumer for FanOut {
             answers.into_iter().reduce(worse).unwrap_or(Ok(()))
         })
     }
+
+    fn answers_from_memory(&self) -> bool {
+        self.branches.iter().all(|branch| branch.answers_from_memory())
+    }
 }
 
 fn worse(one: Outcome, other: Outcome) -> Outcome {

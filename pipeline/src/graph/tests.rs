@@ -8,7 +8,7 @@ use crate::batch::Batch;
 use crate::component::{
     BoxFuture, Context, Error, Life, Outcome, Outputs, Processor, Reason, Receiver, Refused, Stage,
 };
-use crate::delivery::{self, BatchSettings};
+use crate::delivery::{self, BatchSettings, QueueSettings};
 use crate::plan::{Pipeline, PipelineId, PlannedExporter, TelemetryPlan};
 use crate::testing::{Answer, ScriptedExporter, World, assert_conserved, batch, count, logs, names};
 
@@ -594,4 +594,50 @@ async fn a_graph_can_be_built_beside_the_one_that_runs() {
     stop_cleanly(new).await;
     assert_eq!(planned.delivered("out"), ["a", "b"]);
     assert_conserved(&planned.world.meter);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_instances_of_a_processor_share_a_slot_that_no_other_has() {
+    fn note(diary: &Diary, context: &Context) -> Result<Stage, Error> {
+        let first = context.shared.of(|| context.pipeline.to_string());
+        diary.note(format!("{} in {} has {first}", context.id, context.pipeline));
+        plain(Ok)
+    }
+    let planned = Planned::new()
+        .receiver("in")
+        .processor("one", note)
+        .processor("other", note)
+        .exporter("out")
+        .pipeline("logs", "in", "one", "out")
+        .pipeline("metrics", "in", "other", "out")
+        .pipeline("traces", "in", "one other", "out");
+    stop_cleanly(planned.start().await.unwrap()).await;
+    for said in ["one in logs has logs", "other in metrics has metrics", "one in traces has logs"] {
+        assert_eq!(planned.diary.times(said), 1, "{said}");
+    }
+    assert_eq!(planned.diary.times("other in traces has metrics"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_yes_from_memory_is_known_before_everything_that_hands_on() {
+    fn early(diary: &Diary, context: &Context) -> Result<Stage, Error> {
+        let (diary, context) = (diary.clone(), context.clone());
+        Ok(Stage::Holding(Box::new(move |next| {
+            diary.note(format!("{} {}", context.id, next.answers_from_memory()));
+            Arc::new(Holder { held: Mutex::default(), next, diary, context })
+        })))
+    }
+    for (exporters, expected) in [("memory", true), ("waits", false), ("direct", false), ("memory waits", false)] {
+        let waiting = QueueSettings { wait_for_result: true, ..QueueSettings::default() };
+        let planned = Planned::new()
+            .receiver("in")
+            .processor("early", early)
+            .processor("plain", |_, _| plain(Ok))
+            .exporter("memory")
+            .exporter_with("waits", delivery::Settings { queue: waiting, ..delivery::Settings::default() })
+            .exporter_with("direct", delivery::Settings::direct())
+            .pipeline("logs", "in", "early plain", exporters);
+        stop_cleanly(planned.start().await.unwrap()).await;
+        assert_eq!(planned.diary.times(&format!("early {expected}")), 1, "{exporters}");
+    }
 }

@@ -12,6 +12,7 @@ use crate::component::Context;
 use crate::config::ComponentId;
 use crate::doors::{Clock, Doors};
 use crate::graph::Surroundings;
+use crate::shared::Shared;
 use crate::telemetry::{Drops, Meter, Pages};
 
 /// The wall time at which a virtual world starts: 2026-01-01T00:00:00Z.
@@ -68,6 +69,7 @@ impl World {
             meter: self.meter.clone(),
             doors: self.doors.clone(),
             pages: self.pages.clone(),
+            shared: Shared::default(),
             data_dir: PathBuf::from("/var/lib/slipring"),
             tasks: self.tasks.clone(),
         }

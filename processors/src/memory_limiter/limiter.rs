@@ -139,6 +139,10 @@ impl Consumer for Limiter {
     fn close(&self) -> BoxFuture<'_, ()> {
         self.next.close()
     }
+
+    fn answers_from_memory(&self) -> bool {
+        self.next.answers_from_memory()
+    }
 }
 
 /// Bytes of a batch that has no answer yet; given back on drop, also when the caller gives up.
