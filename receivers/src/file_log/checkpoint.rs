@@ -12,6 +12,7 @@ use pipeline::doors::Files;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Print;
+use super::operators::Held;
 use super::progress::{Position, Progress};
 
 /// The layout of the file; another one is not read.
@@ -120,6 +121,7 @@ impl SavedFile {
             read: at,
             arrived: at,
             in_flight: VecDeque::new(),
+            held: Held::default(),
             displaced: false,
             restored: true,
         })
@@ -167,6 +169,7 @@ mod tests {
             read: Position { offset: 99, ..Position::START },
             arrived: Position { offset: 7, records: 3, in_rest: true, before: Print::of(b"before") },
             in_flight: VecDeque::new(),
+            held: Held::default(),
             displaced: true,
             restored: false,
         }

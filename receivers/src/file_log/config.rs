@@ -1,14 +1,13 @@
 //! The settings of `file_log`: the collector's names and defaults, and `format`, which is ours.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use pipeline::config::{ByteSize, GoDuration, Problem, Settings, StringList, Text};
-use pipeline::doors::Glob;
 use serde::Deserialize;
 
-use super::operators::{Operator, Steps};
+use super::SCOPE;
+use super::operators::Operator;
 
 /// The body of a `file_log` receiver.
 #[derive(Clone, Debug, Deserialize)]
@@ -51,6 +50,16 @@ pub struct Config {
     pub attributes: BTreeMap<String, Text>,
     /// Attributes of the resource.
     pub resource: BTreeMap<String, Text>,
+    /// What begins or ends a record of several lines.
+    pub multiline: Option<Multiline>,
+    /// Whether the files are compressed: `gzip`, `auto` (those whose name ends in `.gz`), or not.
+    pub compression: Option<String>,
+    /// Lines at the start of a file that are no records.
+    pub header: Option<Header>,
+    /// Which of the files are read.
+    pub ordering_criteria: Option<Ordering>,
+    /// Whether files are removed once everything in them has arrived.
+    pub delete_after_read: bool,
     /// What the lines are.
     pub format: Option<Format>,
     /// How lines become records, where `format` does not say it.
@@ -85,6 +94,11 @@ impl Default for Config {
             on_truncate: OnTruncate::ReadWholeFile,
             attributes: BTreeMap::new(),
             resource: BTreeMap::new(),
+            multiline: None,
+            compression: None,
+            header: None,
+            ordering_criteria: None,
+            delete_after_read: false,
             format: None,
             operators: Vec::new(),
             retry_on_failure: Retry::default(),
@@ -134,6 +148,86 @@ pub enum Format {
     DynamoJsonl,
     /// One JSON object a line.
     Json,
+    /// What container runtimes write, with lines of any kind in it.
+    Container,
+    /// Dynamo's trace files: `dynamo.request.trace.v1`, `dynamo.fpm.trace.v1`.
+    DynamoTrace,
+}
+
+/// `multiline`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Multiline {
+    /// What stands where a record begins; this or `line_end_pattern`.
+    pub line_start_pattern: String,
+    /// What stands where a record ends.
+    pub line_end_pattern: String,
+    /// Whether it is left out.
+    pub omit_pattern: bool,
+}
+
+/// `header`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Header {
+    /// What lines of the header match; required.
+    pub pattern: String,
+    /// What makes attributes of all records of the file from them; required.
+    pub metadata_operators: Vec<Operator>,
+}
+
+/// `ordering_criteria`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Ordering {
+    /// What paths match, with a named group for each `regex_key`.
+    pub regex: String,
+    /// Of each group of files for which this matches the same, some are read.
+    pub group_by: String,
+    /// How many.
+    pub top_n: usize,
+    /// In which order.
+    pub sort_by: Vec<SortBy>,
+}
+
+impl Default for Ordering {
+    fn default() -> Ordering {
+        Ordering { regex: String::new(), group_by: String::new(), top_n: 1, sort_by: Vec::new() }
+    }
+}
+
+/// An order of files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct SortBy {
+    /// The named group that is compared.
+    pub regex_key: String,
+    /// As what; required.
+    pub sort_type: SortType,
+    /// The zone of times; only UTC.
+    pub location: String,
+    /// The layout of times, as `strptime` has it.
+    pub format: Text,
+    /// Whether the smallest come first; by default the greatest do.
+    pub ascending: bool,
+}
+
+/// As what parts of paths are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SortType {
+    /// Nothing is said.
+    #[default]
+    None,
+    /// Numbers.
+    Numeric,
+    /// Texts.
+    #[serde(alias = "lexicographic")]
+    Alphabetical,
+    /// Times.
+    Timestamp,
+    /// Not parts of paths, but when files were changed.
+    Mtime,
 }
 
 /// The attributes `log.file.*` of each record.
@@ -202,55 +296,24 @@ impl Default for Retry {
     }
 }
 
-/// Settings of the collector that are taken with their default and refused with any other value.
+/// Settings of the collector that are taken with their default and refused with any other value, and those whose value
+/// changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a key of the config")]
 pub struct Fixed {
-    /// Only `""`.
-    pub compression: String,
-    /// Only `false`.
-    pub delete_after_read: bool,
     /// Only `false`.
     pub acquire_fs_lock: bool,
     /// Only `false`.
     pub file_cache_advise: bool,
-    /// Only 0.
+    /// All files are read in turn, whatever this says.
     pub max_batches: u64,
-    /// Only 0.
+    /// Files that are gone are always remembered, whatever this says.
     pub polls_to_archive: u64,
 }
 
-/// What the bytes of a line are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// Text; what is no UTF-8 is replaced.
-    Utf8,
-    /// Text; a line that is no UTF-8 becomes a body of bytes.
-    Utf8Raw,
-    /// Bytes, not cut into lines.
-    Nop,
-}
-
-impl Encoding {
-    /// The encoding of that name.
-    pub fn from_name(name: &str) -> Option<Encoding> {
-        match name.to_ascii_lowercase().as_str() {
-            "" | "utf-8" | "utf8" | "ascii" | "us-ascii" => Some(Encoding::Utf8),
-            "utf-8-raw" => Some(Encoding::Utf8Raw),
-            "nop" => Some(Encoding::Nop),
-            _ => None,
-        }
-    }
-}
-
 impl Settings for Config {
-    const REMOVED: &'static [(&'static str, &'static str)] = &[
-        ("storage", "offsets are kept in the data directory without any extension; leave it out"),
-        ("multiline", "each line is a record; multiline is not carried out yet"),
-        ("header", "headers are not carried out yet; their lines are read like others"),
-        ("ordering_criteria", "all files that match are read; narrow `include` instead"),
-    ];
+    const REMOVED: &'static [(&'static str, &'static str)] =
+        &[("storage", "offsets are kept in the data directory without any extension; leave it out")];
 
     fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -258,15 +321,9 @@ impl Settings for Config {
         if self.include.is_empty() {
             say("", "needs \"include\": globs of the files to read, such as [/var/log/dynamo/*.jsonl]");
         }
-        for (key, globs) in [("include", &self.include), ("exclude", &self.exclude)] {
-            for (i, text) in globs.iter().enumerate() {
-                match Glob::new(text) {
-                    Err(error) => say(&format!("{key}.{i}"), &error.to_string()),
-                    Ok(_) if key == "include" && !Path::new(text).is_absolute() && text.starts_with('~') => {
-                        say(&format!("{key}.{i}"), "`~` is not expanded; write the folder in full or as ${env:HOME}");
-                    }
-                    Ok(_) => {}
-                }
+        for (i, text) in self.include.iter().enumerate() {
+            if text.starts_with('~') {
+                say(&format!("include.{i}"), "`~` is not expanded; write the folder in full or as ${env:HOME}");
             }
         }
         if self.poll_interval.get() < Duration::from_millis(1) {
@@ -281,37 +338,33 @@ impl Settings for Config {
         if self.max_concurrent_files < 2 {
             say("max_concurrent_files", "the least is 2");
         }
-        if Encoding::from_name(&self.encoding).is_none() {
-            say("encoding", "is not carried out; encodings that work are utf-8, utf-8-raw, ascii and nop");
-        }
         if self.format.is_some() && !self.operators.is_empty() {
             say("format", "reads the lines by itself; leave out `format` or `operators`");
         }
         if self.retry_on_failure.enabled && self.retry_on_failure.initial_interval.is_zero() {
             say("retry_on_failure.initial_interval", "must be more than 0");
         }
-        for (map, values) in [("attributes", &self.attributes), ("resource", &self.resource)] {
-            for key in values.iter().filter(|(_, v)| v.starts_with("EXPR(")).map(|(k, _)| k) {
-                say(&format!("{map}.{key}"), "expressions are not carried out; give a text, ${env:NAME} if need be");
+        if self.start_at != StartAt::Beginning {
+            for (set, key) in [(self.delete_after_read, "delete_after_read"), (self.header.is_some(), "header")] {
+                if set {
+                    say(key, "needs `start_at: beginning`");
+                }
             }
         }
+        if !matches!(self.compression.as_deref(), None | Some("" | "gzip" | "auto")) {
+            say("compression", "must be gzip or auto, or left out");
+        }
         self.fixed.check(&mut say);
-        problems.extend(Steps::build(&self.operators).err().unwrap_or_default());
+        problems.extend(super::settings::Settings::new(self, SCOPE).err().unwrap_or_default());
         problems
     }
 }
 
 impl Fixed {
     fn check(&self, say: &mut impl FnMut(&str, &str)) {
-        if !self.compression.is_empty() {
-            say("compression", "compressed files are not carried out yet; leave it out and exclude them");
-        }
         for (set, key, advice) in [
-            (self.delete_after_read, "delete_after_read", "files are never deleted; leave it out"),
             (self.acquire_fs_lock, "acquire_fs_lock", "files are never locked; leave it out"),
             (self.file_cache_advise, "file_cache_advise", "the page cache is never advised; leave it out"),
-            (self.max_batches != 0, "max_batches", "only 0: all files are read in turn; leave it out"),
-            (self.polls_to_archive != 0, "polls_to_archive", "files that are gone are always remembered; leave it out"),
         ] {
             if set {
                 say(key, advice);

@@ -4,39 +4,47 @@
 use pipeline::config::{Block, Tagged};
 use pipeline::otlp::check;
 use pipeline::{Batch, Signal};
+use tokio::time::Instant;
 
-use super::config::{Config, Encoding, Format, Oversize};
+use super::config::{Config, Format, Multiline, Oversize};
+use super::encoding::Encoding;
+use super::facts::Facts;
 use super::format::record::Requests;
-use super::lines::{Cutter, Piece};
-use super::operators::config::{Common, FromTo, Json, Kind, OnError, Parser, Regex, Severity, Time, Trace};
-use super::operators::{Operator, Steps};
-use super::recorder::{Attributes, Line, Recorder, Source, Written};
+use super::lines::{Cutter, Ends, Piece};
+use super::operators::config::{Common, Container, FromTo, Json, Kind, OnError, Parser, Recombine, Regex};
+use super::operators::config::{Severity, Time, Trace};
+use super::operators::{Held, Operator, Steps};
+use super::progress::Position;
+use super::recorder::{Line, Recorder, Source};
 
 /// Any bytes as a file: cut into lines, each made a record by every preset and by operators. The records must be OTLP, as
 /// many as the recorder says, and no line may be lost.
 pub fn file(bytes: &[u8]) {
     for config in configs() {
         let steps = Steps::build(&config.operators).expect("the operators are right");
-        let recorder = Recorder::new(&config, steps);
-        let cutter = Cutter {
-            most: 100,
-            oversize: Oversize::Split,
-            at_newlines: Encoding::from_name(&config.encoding) != Some(Encoding::Nop),
-        };
-        let attributes = Attributes::new([("log.file.name".into(), "a.log".to_owned())]);
-        let source = Source { attributes: &attributes, observed: 1 };
-        let (mut requests, mut records, mut at, mut in_rest) = (Requests::default(), 0, 0, false);
+        let recorder = Recorder::new(&config, steps, "fuzz");
+        let encoding = Encoding::from_name(&config.encoding).expect("the encoding is known");
+        let ends = Ends::new(config.multiline.as_ref(), encoding).expect("the patterns are right");
+        let cutter = Cutter { most: 100, oversize: Oversize::Split, ends, encoding };
+        let facts = Facts::new([("log.file.name".into(), "a.log".to_owned())]);
+        let source = Source { facts: &facts, observed: 1, now: Instant::now() };
+        let (mut requests, mut held, mut records) = (Requests::default(), Held::default(), 0);
+        let (mut at, mut in_rest) = (0, false);
         while at < bytes.len() {
-            let Piece::Line { len, taken } = cutter.next(&bytes[at..], &mut in_rest, true) else {
+            let Piece::Line { from, to, taken } = cutter.next(&bytes[at..], &mut in_rest, true) else {
                 panic!("without an end there is a last line");
             };
-            assert!(taken > 0 && taken - len <= 2, "cutting gets on, and takes line ends only");
-            let line = Line { bytes: &bytes[at..at + len], number: 1, offset: at as u64 };
-            let written = recorder.write(line, source, &mut requests, |_| {});
-            assert_ne!(written, Written::Dropped, "nothing says that lines are dropped");
-            records += usize::from(written == Written::Record);
+            assert!(from <= to && to <= taken && taken > 0, "cutting gets on");
+            assert!(config.multiline.is_some() || (from == 0 && taken - to <= 4), "cutting takes line ends only");
+            let place = Position { offset: at as u64, ..Position::START };
+            let line = Line { bytes: &bytes[at + from..at + to], place };
+            let tally = recorder.write(line, source, &mut held, &mut requests, &mut |_| {}).unwrap_or_default();
+            assert_eq!((tally.failed, tally.filtered), (0, 0), "nothing says that lines are dropped");
+            records += tally.written;
             at += taken;
         }
+        records += recorder.release(None, source, &mut held, &mut requests, &mut |_| {}).written;
+        assert!(held.is_empty());
         let batch = requests.take();
         assert_eq!(batch.items(), records);
         let read = Batch::new(Signal::Logs, batch.to_bytes()).expect("the records are OTLP");
@@ -55,11 +63,16 @@ fn configs() -> Vec<Config> {
         of(None, "nop"),
         of(Some(Format::DynamoJsonl), "utf-8"),
         of(Some(Format::Json), "utf-8"),
-        of(None, "utf-8"),
+        of(Some(Format::Container), "utf-8"),
+        of(Some(Format::DynamoTrace), "utf-8"),
+        of(None, "utf-16le"),
+        of(None, "big5"),
     ];
-    if let Some(last) = all.last_mut() {
-        last.operators = operators();
-    }
+    let multiline = |start: &str| Multiline { line_start_pattern: start.to_owned(), ..Multiline::default() };
+    all.push(Config { multiline: Some(multiline("^\\{")), ..of(None, "utf-8") });
+    all.push(Config { multiline: Some(multiline("[a-m]")), ..of(None, "utf-16be") });
+    all.push(Config { operators: operators(), ..of(None, "utf-8") });
+    all.push(Config { operators: together(), ..of(None, "utf-8") });
     all
 }
 
@@ -84,4 +97,17 @@ fn operators() -> Vec<Operator> {
     let to_resource = FromTo { common: common(), from: field("attributes.first"), to: field("resource.first") };
     let to_body = FromTo { common: common(), from: field("attributes.message"), to: field("body.message") };
     [Kind::JsonParser(json), Kind::RegexParser(words), Kind::Copy(to_resource), Kind::Move(to_body)].map(Tagged).into()
+}
+
+/// Those that put lines together.
+fn together() -> Vec<Operator> {
+    let common = || Common { on_error: OnError::SendQuiet, ..Common::default() };
+    let recombine = Recombine {
+        common: common(),
+        combine_field: Some("body".parse().expect("it is a field")),
+        is_first_entry: r#"body startsWith "{" or attributes["log.iostream"] == "stderr""#.to_owned(),
+        ..Recombine::default()
+    };
+    let container = Container { common: common(), ..Container::default() };
+    [Kind::Container(container), Kind::Recombine(recombine)].map(Tagged).into()
 }

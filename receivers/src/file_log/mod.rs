@@ -9,12 +9,18 @@
 mod checkpoint;
 mod complaints;
 mod config;
+mod contents;
+mod encoding;
+mod facts;
 mod fingerprint;
 mod format;
 pub mod fuzz;
+mod gunzip;
+mod header;
 mod lines;
 mod offer;
 mod operators;
+mod order;
 mod progress;
 mod read;
 mod reader;
@@ -44,6 +50,8 @@ use self::reader::{Answer, Reader, Step};
 use self::settings::Settings;
 use self::watch::{Now, Watch};
 
+/// The scope of every record.
+const SCOPE: &str = "slipring/file_log";
 /// Batches that may be on their way at once. None of them shares a file with another one.
 const WINDOW: usize = 4;
 
@@ -57,7 +65,7 @@ impl ReceiverFactory for Factory {
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Receiver>, Error> {
-        let settings = Settings::new(&config).map_err(|problems| say(&problems))?;
+        let settings = Settings::new(&config, SCOPE).map_err(|problems| say(&problems))?;
         Ok(Box::new(FileLog {
             settings: Arc::new(settings),
             poll: config.poll_interval.get(),

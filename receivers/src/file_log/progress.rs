@@ -5,9 +5,11 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pipeline::doors::{File, FileStat};
+use pipeline::doors::FileStat;
 
+use super::contents::Contents;
 use super::fingerprint::Print;
+use super::operators::Held;
 
 /// Bytes of a file's start that are kept as they are, to find files with the same start quickly.
 pub const START: usize = 32;
@@ -54,6 +56,8 @@ pub struct Progress {
     pub arrived: Position,
     /// What is between the two, in the order it was read.
     pub in_flight: VecDeque<InFlight>,
+    /// Lines before the place reached that wait for others to make a record with: they arrive with those.
+    pub held: Held,
     /// Whether its file was cut or overwritten while it was being read, so that a copy of it may be about.
     pub displaced: bool,
     /// Whether it is known from a checkpoint only: its file may have another inode since.
@@ -96,14 +100,15 @@ impl Progress {
             read: Position::START,
             arrived: Position::START,
             in_flight: VecDeque::new(),
+            held: Held::default(),
             displaced: false,
             restored: false,
         }
     }
 
-    /// A part up to `end` was read into a batch.
-    pub fn sent(&mut self, batch: u64, end: Position) {
-        self.read = end;
+    /// A part up to `read` was read into a batch, of which everything up to `end` arrives with the batch.
+    pub fn sent(&mut self, batch: u64, read: Position, end: Position) {
+        self.read = read;
         self.in_flight.push_back(InFlight { batch, end, arrived: false });
     }
 
@@ -123,6 +128,7 @@ impl Progress {
 
     /// Nothing was skipped or is under way: reading may begin at that place.
     pub fn jump(&mut self, to: Position) {
+        self.held.move_to(to);
         self.in_flight.clear();
         self.read = to;
         self.arrived = to;
@@ -133,7 +139,7 @@ impl Progress {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn compare(&mut self, file: &dyn File, len: u64, size: usize) -> std::io::Result<Verdict> {
+    pub fn compare(&mut self, file: &Contents, len: u64, size: usize) -> std::io::Result<Verdict> {
         let first = bytes_at(file, 0, size.max(self.head.len))?;
         let start = &first[..first.len().min(START)];
         if len < self.read.offset {
@@ -152,7 +158,7 @@ impl Progress {
     }
 
     /// Whether a file has the bytes before the place reached at the same place.
-    fn ends_here(&self, file: &dyn File) -> std::io::Result<bool> {
+    fn ends_here(&self, file: &Contents) -> std::io::Result<bool> {
         let Position { offset, before, .. } = self.read;
         let from = offset.saturating_sub(before.len as u64);
         Ok(before.is_of(&bytes_at(file, from, before.len)?))
@@ -162,7 +168,7 @@ impl Progress {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn is_in(&self, file: &dyn File, len: u64) -> std::io::Result<bool> {
+    pub fn is_in(&self, file: &Contents, len: u64) -> std::io::Result<bool> {
         Ok(self.head.len > 0
             && len >= self.read.offset
             && self.head.is_of(&bytes_at(file, 0, self.head.len)?)
@@ -174,28 +180,11 @@ impl Progress {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn bytes_at(file: &dyn File, offset: u64, len: usize) -> std::io::Result<Vec<u8>> {
+pub fn bytes_at(file: &Contents, offset: u64, len: usize) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; len];
-    let filled = fill(file, offset, &mut bytes)?;
+    let filled = file.read_at(&mut bytes, offset)?;
     bytes.truncate(filled);
     Ok(bytes)
-}
-
-/// Fills a buffer from a place in a file; the number of bytes is less than the buffer's only at the file's end.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn fill(file: &dyn File, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 #[cfg(test)]
@@ -224,7 +213,7 @@ mod tests {
     fn the_place_of_arrival_moves_only_without_gaps() {
         let mut progress = progress();
         for (batch, offset) in [(1, 10), (2, 20), (3, 30)] {
-            progress.sent(batch, at(offset));
+            progress.sent(batch, at(offset), at(offset));
         }
         assert_eq!(progress.read.offset, 30);
         assert!(!progress.answered(2));
@@ -239,7 +228,7 @@ mod tests {
     #[test]
     fn answers_that_come_after_a_jump_change_nothing() {
         let mut progress = progress();
-        progress.sent(1, at(10));
+        progress.sent(1, at(10), at(10));
         progress.jump(at(5));
         assert!(!progress.answered(1));
         assert_eq!((progress.read.offset, progress.arrived.offset), (5, 5));

@@ -2,17 +2,22 @@
 //! nothing but the batches is held in memory. An open line at the end of a file is not held but read again.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use pipeline::Batch;
-use pipeline::doors::File;
 use tokio::time::Instant;
 
+use super::complaints::Complaints;
+use super::contents::Contents;
+use super::facts::Facts;
 use super::fingerprint::Print;
 use super::format::record::Requests;
 use super::lines::Piece;
-use super::progress::{Position, fill};
-use super::recorder::{Line, Source, Written};
+use super::operators::Trouble;
+use super::progress::Position;
+use super::recorder::{Line, Source, Tally};
+use super::settings::Settings;
 use super::watch::{GONE_PATIENCE, Now, Tail, Watch, print_before};
 
 /// A batch is handed on when it has so many bytes.
@@ -48,8 +53,8 @@ pub struct Filler {
 /// What was read beside the batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Beside {
-    /// Lines that operators were told to drop.
-    pub dropped: usize,
+    /// What became of lines.
+    pub tally: Tally,
     /// Whether some place of arrival has moved without a batch, over empty lines.
     pub moved: bool,
 }
@@ -58,21 +63,28 @@ impl Filler {
     /// Reads until a batch is full or nothing is left to read.
     pub fn fill(&mut self, watch: &mut Watch, now: Now, beside: &mut Beside) -> Option<Filled> {
         let number = self.next_batch;
-        let mut parts = Vec::new();
+        let mut parts = self.release(watch, now, number, beside);
         for id in self.in_turn(watch, now.instant) {
             let Some(tail) = watch.tails.remove(&id) else { continue };
             let Some((mut tail, file)) = open(watch, tail, now.instant) else { continue };
             let id = tail.progress.id;
             let before = tail.progress.read.offset;
             let mut at = tail.progress.read;
-            if let Err(error) = self.read(watch, &mut tail, &*file, &mut at, now, beside) {
+            if let Err(error) = self.read(watch, &mut tail, &file, &mut at, now, beside) {
                 watch.complaints.warn("cannot read file", tail.progress.path.display(), error, now.instant);
             }
             // What was read before an error is in the batch.
             if at.offset != before {
-                at.before = print_before(&*file, at.offset, watch.settings.fingerprint_size).unwrap_or(Print::EMPTY);
-                tail.progress.sent(number, at);
-                parts.push(tail.progress.id);
+                let print = |at: Position| {
+                    let before = print_before(&file, at.offset, watch.settings.fingerprint_size);
+                    Position { before: before.unwrap_or(Print::EMPTY), ..at }
+                };
+                let at = print(at);
+                let arrives = tail.progress.held.first().map_or(at, print);
+                tail.progress.sent(number, at, arrives);
+                if !parts.contains(&tail.progress.id) {
+                    parts.push(tail.progress.id);
+                }
             }
             watch.keep(&mut tail, file);
             watch.tails.insert(tail.progress.id, tail);
@@ -106,7 +118,7 @@ impl Filler {
         &mut self,
         watch: &mut Watch,
         tail: &mut Tail,
-        file: &dyn File,
+        file: &Contents,
         at: &mut Position,
         now: Now,
         beside: &mut Beside,
@@ -114,14 +126,17 @@ impl Filler {
         let settings = watch.settings.clone();
         let take_open_line = open_line_is_due(settings.flush_after, tail, now.instant);
         tail.looked = None;
+        if !tail.read_header(&settings, file, at)? {
+            return Ok(());
+        }
         let mut want = settings.buffer_size;
         loop {
-            let left = usize::try_from(tail.stat.len.saturating_sub(at.offset)).unwrap_or(CHUNK);
+            let left = usize::try_from(file.most(&tail.stat).saturating_sub(at.offset)).unwrap_or(CHUNK);
             want = want.max(left.saturating_add(1).min(CHUNK));
             if self.buffer.len() < want {
                 self.buffer.resize(want, 0);
             }
-            let read = fill(file, at.offset, &mut self.buffer[..want])?;
+            let read = file.read_at(&mut self.buffer[..want], at.offset)?;
             let at_end = read < want;
             let used = self.cut(watch, tail, read, take_open_line && at_end, at, now, beside);
             if self.requests.bytes() >= BATCH_BYTES {
@@ -129,6 +144,12 @@ impl Filler {
             }
             if at_end {
                 tail.at_end(at.offset, read - used, now.instant);
+                if file.breaks_off() && tail.gone_since.is_none() {
+                    tail.open_line = None;
+                }
+                if let Some(damage) = file.damage() {
+                    watch.complaints.warn("cannot read on in file", tail.progress.path.display(), damage, now.instant);
+                }
                 break;
             }
             if used == 0 {
@@ -146,7 +167,7 @@ impl Filler {
     fn cut(
         &mut self,
         watch: &mut Watch,
-        tail: &Tail,
+        tail: &mut Tail,
         read: usize,
         last: bool,
         at: &mut Position,
@@ -154,23 +175,23 @@ impl Filler {
         beside: &mut Beside,
     ) -> usize {
         let Watch { settings, complaints, .. } = watch;
-        let source = Source { attributes: &tail.attributes, observed: now.unix_nanos() };
+        let Tail { progress, facts, .. } = tail;
+        let source = Source { facts, observed: now.unix_nanos(), now: now.instant };
+        let path = &progress.path;
         let mut used = 0;
         while used < read && self.requests.bytes() < BATCH_BYTES {
             let bytes = &self.buffer[used..read];
             let taken = match settings.cutter.next(bytes, &mut at.in_rest, last) {
                 Piece::Open => break,
                 Piece::Rest(taken) => taken,
-                Piece::Line { len, taken } => {
-                    let line = Line { bytes: &bytes[..len], number: at.records + 1, offset: at.offset };
-                    let written = settings.recorder.write(line, source, &mut self.requests, |trouble| {
-                        if trouble.loud {
-                            let whom = format_args!("{} in {}", trouble.operator, tail.progress.path.display());
-                            complaints.warn("an operator cannot work on a line", whom, trouble.why, now.instant);
-                        }
-                    });
-                    at.records += u64::from(written != Written::Nothing);
-                    beside.dropped += usize::from(written == Written::Dropped);
+                Piece::Line { from, to, taken } => {
+                    let line = Line { bytes: &bytes[from..to], place: *at };
+                    let written =
+                        settings.recorder.write(line, source, &mut progress.held, &mut self.requests, &mut |t| {
+                            complain(complaints, &t, path, now.instant);
+                        });
+                    at.records += u64::from(written.is_some());
+                    beside.tally += written.unwrap_or_default();
                     taken
                 }
             };
@@ -179,24 +200,60 @@ impl Filler {
         }
         used
     }
+
+    /// Takes in what has waited for long enough to be put together with what comes. Answers the numbers of the progresses
+    /// that it moves.
+    fn release(&mut self, watch: &mut Watch, now: Now, number: u64, beside: &mut Beside) -> Vec<u64> {
+        let nothing = Facts::default();
+        let mut parts = Vec::new();
+        for id in watch.held_due(now.instant) {
+            let settings = watch.settings.clone();
+            let Some(progress) = watch.progress_mut(id) else { continue };
+            if progress.in_flight.len() >= ON_THE_WAY {
+                continue;
+            }
+            let (mut held, path) = (std::mem::take(&mut progress.held), progress.path.clone());
+            let facts = watch.tails.get(&id).map_or(&nothing, |tail| &tail.facts);
+            let source = Source { facts, observed: now.unix_nanos(), now: now.instant };
+            let complaints = &mut watch.complaints;
+            let mut trouble = |t: Trouble<'_>| complain(complaints, &t, &path, now.instant);
+            let due = Some(now.instant);
+            beside.tally += settings.recorder.release(due, source, &mut held, &mut self.requests, &mut trouble);
+            let Some(progress) = watch.progress_mut(id) else { continue };
+            progress.held = held;
+            let read = progress.read;
+            // What was printed before the first line that waits was printed for another place.
+            let arrives = progress.held.first().map_or(read, |at| Position { before: Print::EMPTY, ..at });
+            progress.sent(number, read, arrives);
+            parts.push(id);
+        }
+        parts
+    }
+}
+
+fn complain(complaints: &mut Complaints, trouble: &Trouble<'_>, path: &Path, now: Instant) {
+    if trouble.loud {
+        let whom = format_args!("{} in {}", trouble.operator, path.display());
+        complaints.warn("an operator cannot work on a line", whom, &trouble.why, now);
+    }
 }
 
 /// Opens a file if it is not open, and compares it with what was read. `None` when the file is not there, so that the tail
 /// rests, or cannot be read now.
-fn open(watch: &mut Watch, mut tail: Tail, now: Instant) -> Option<(Tail, Box<dyn File>)> {
+fn open(watch: &mut Watch, mut tail: Tail, now: Instant) -> Option<(Tail, Contents)> {
     let size = watch.settings.fingerprint_size;
     let was_open = watch.take_file(&mut tail);
-    let opened = was_open.map_or_else(|| watch.files.open(&tail.progress.path), Ok);
+    let opened = was_open.map_or_else(|| watch.settings.open(&tail.progress.path, &*watch.files), Ok);
     let compared = opened.and_then(|file| Ok((file.stat()?, file))).and_then(|(stat, file)| {
         if (stat.device, stat.inode) != (tail.stat.device, tail.stat.inode) {
             return Err(io::Error::from(io::ErrorKind::NotFound));
         }
         tail.stat = stat;
-        let verdict = tail.progress.compare(&*file, stat.len, size)?;
+        let verdict = tail.progress.compare(&file, file.most(&stat), size)?;
         Ok((verdict, file))
     });
     let error = match compared {
-        Ok((verdict, file)) => return Some((watch.settle(tail, verdict, &*file), file)),
+        Ok((verdict, file)) => return Some((watch.settle(tail, verdict, &file), file)),
         Err(error) => error,
     };
     let id = tail.progress.id;
@@ -211,6 +268,20 @@ fn open(watch: &mut Watch, mut tail: Tail, now: Instant) -> Option<(Tail, Box<dy
 }
 
 impl Tail {
+    /// Reads the header, unless that was done; reading begins behind it. Answers whether it is whole.
+    fn read_header(&mut self, settings: &Settings, file: &Contents, at: &mut Position) -> io::Result<bool> {
+        let Some(header) = settings.header.as_ref().filter(|_| !self.header_read) else { return Ok(true) };
+        let read = header.read(file)?;
+        self.header_read = read.whole;
+        if read.whole {
+            self.facts.add(read.attributes);
+            at.offset = at.offset.max(read.end);
+        } else {
+            self.looked = Some((self.stat.len, self.stat.modified));
+        }
+        Ok(read.whole)
+    }
+
     /// Everything was read but the bytes of an open line behind `offset`.
     fn at_end(&mut self, offset: u64, open: usize, now: Instant) {
         self.looked = Some((self.stat.len, self.stat.modified));

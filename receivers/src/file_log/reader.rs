@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::checkpoint;
 use super::read::{Beside, Filled, Filler};
+use super::recorder::Tally;
 use super::watch::{Now, Watch};
 
 /// While reading goes on without a pause, the checkpoint is written after so many bytes of batches have arrived.
@@ -98,9 +99,9 @@ impl Reader {
         if step.look {
             self.gauges.set(self.watch.held_open(), self.watch.watched());
         }
-        if beside.dropped > 0 {
-            let reason = Reason::new("operator", "an operator was told to drop what it cannot work on");
-            self.drops.record(Signal::Logs, beside.dropped, &reason);
+        self.count(beside.tally);
+        if step.look && self.watch.settings.delete_after_read {
+            self.remove_finished(step.now.instant);
         }
         if beside.moved {
             self.unsaved.get_or_insert(0);
@@ -110,6 +111,27 @@ impl Reader {
             self.save(step.now.instant);
         }
         filled
+    }
+
+    fn count(&self, tally: Tally) {
+        for (lines, code, message) in [
+            (tally.failed, "operator", "an operator was told to drop what it cannot work on"),
+            (tally.filtered, "filtered", "the operators do not keep it"),
+        ] {
+            if lines > 0 {
+                let drops = if code == "filtered" { self.drops.clone().on_purpose() } else { self.drops.clone() };
+                drops.record(Signal::Logs, lines, &Reason::new(code, message));
+            }
+        }
+    }
+
+    fn remove_finished(&mut self, now: Instant) {
+        for path in self.watch.finished() {
+            match self.files.remove(&path) {
+                Ok(()) => tracing::info!(path = %path.display(), "removed a file that was read to its end"),
+                Err(error) => self.watch.complaints.warn("cannot remove file", path.display(), error, now),
+            }
+        }
     }
 
     fn save(&mut self, now: Instant) {

@@ -1,22 +1,28 @@
 //! From the bytes of a line to a log record: decoding, trimming, the format's fields, the file's attributes.
 
 use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pipeline::config::ByteSize;
 use pipeline::otlp::fields::{log_record, resource};
-use pipeline::otlp::wire::utf8;
 use pipeline::otlp::write::{Scalar, Writer};
+use tokio::time::Instant;
 
-use super::config::{Config, Encoding, Format};
+use super::config::{Config, Format};
+use super::encoding::{Encoding, Text};
+use super::facts::Facts;
+use super::format::container::{self, Output};
 use super::format::jsonl::{self, Fields};
 use super::format::record::{Group, Record, Requests};
-use super::format::text;
-use super::operators::{Entry, Map, Steps, Trouble, Value};
+use super::format::{text, trace};
+use super::operators::{Around, Entry, Gone, Held, Map, Out, Part, Rule, Steps, Trouble, Value, container_rule};
+use super::progress::Position;
 
-/// The scope of every record.
-pub const SCOPE: &str = "slipring/file_log";
 /// The attribute that says what is wrong with a record's line.
 const ERROR: &str = "slipring.error";
+/// The attribute that says which stream a container has written to.
+const STREAM: &str = "log.iostream";
 
 /// How lines become records. One for each receiver.
 #[derive(Debug)]
@@ -27,6 +33,7 @@ pub struct Recorder {
     keep_trailing: bool,
     record_number: bool,
     record_offset: bool,
+    scope: &'static str,
     resource: Vec<(String, String)>,
     group: Arc<Group>,
 }
@@ -37,6 +44,10 @@ enum Shape {
     Plain,
     /// The line is the body, its JSON fields say more.
     Json(Fields),
+    /// A container's runtime has wrapped the line, which is the body, and perhaps cut it into parts.
+    Container(Rule),
+    /// The line is a row of Dynamo's trace files.
+    Trace,
     /// Operators say it.
     Steps(Steps),
 }
@@ -46,76 +57,54 @@ enum Shape {
 pub struct Line<'a> {
     /// Its bytes, without its end.
     pub bytes: &'a [u8],
-    /// Its number among the records of its file, from 1.
-    pub number: u64,
-    /// Its first byte in the file.
-    pub offset: u64,
+    /// Where it begins.
+    pub place: Position,
 }
 
-/// Where a line comes from.
+/// Where a line comes from, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
-    /// The attributes of its file.
-    pub attributes: &'a Attributes,
+    /// What is known of its file.
+    pub facts: &'a Facts,
     /// When it was read, in nanoseconds since 1970.
     pub observed: u64,
+    /// The same by the other clock.
+    pub now: Instant,
 }
 
-/// Attributes of every record of one file: each key once.
-#[derive(Clone, Debug, Default)]
-pub struct Attributes {
-    pairs: Vec<(Cow<'static, str>, String)>,
-    /// As fields of `LogRecord`.
-    encoded: Vec<u8>,
+/// What became of lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records that were written.
+    pub written: usize,
+    /// Lines that an operator was told to drop because it could not work on them.
+    pub failed: usize,
+    /// Lines that operators were told to drop.
+    pub filtered: usize,
 }
 
-impl Attributes {
-    /// These attributes; of a key that stands twice the later value counts.
-    pub fn new(pairs: impl IntoIterator<Item = (Cow<'static, str>, String)>) -> Attributes {
-        let mut all: Vec<(Cow<'static, str>, String)> = Vec::new();
-        for (key, value) in pairs {
-            all.retain(|(k, _)| *k != key);
-            all.push((key, value));
-        }
-        let mut w = Writer::new();
-        for (key, value) in &all {
-            w.attribute(log_record::ATTRIBUTES, key, Scalar::Text(value));
-        }
-        Attributes { pairs: all, encoded: w.into_vec() }
-    }
-
-    /// Whether there is such a key.
-    pub fn has(&self, key: &str) -> bool {
-        self.pairs.iter().any(|(k, _)| k == key)
-    }
-}
-
-/// What became of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// A record.
-    Record,
-    /// Nothing: it is empty.
-    Nothing,
-    /// Nothing: an operator was told to drop it.
-    Dropped,
-}
-
-enum Text<'a> {
-    Text { text: Cow<'a, str>, replaced: bool },
-    Bytes(&'a [u8]),
+/// Where records go, and what hears of troubles.
+struct Writing<'w> {
+    recorder: &'w Recorder,
+    out: &'w mut Requests,
+    tally: Tally,
+    trouble: &'w mut dyn FnMut(Trouble<'_>),
 }
 
 impl Recorder {
-    /// For these settings, which are known to be right, and operators.
-    pub fn new(config: &Config, steps: Steps) -> Recorder {
-        let resource: Vec<_> = config.resource.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
+    /// For these settings, which are known to be right, and operators; `scope` names the receiver.
+    pub fn new(config: &Config, steps: Steps, scope: &'static str) -> Recorder {
+        let plain = |value: &str| super::operators::in_expr(value).is_none();
+        let resource = config.resource.iter().filter(|(_, v)| plain(v));
+        let resource: Vec<_> = resource.map(|(k, v)| (k.clone(), v.0.clone())).collect();
         let message = Group::resource_of(resource.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         Recorder {
             shape: match config.format {
                 Some(Format::DynamoJsonl) => Shape::Json(Fields::Dynamo),
                 Some(Format::Json) => Shape::Json(Fields::Usual),
-                None if config.operators.is_empty() => Shape::Plain,
+                Some(Format::Container) => Shape::Container(container_rule(ByteSize(0))),
+                Some(Format::DynamoTrace) => Shape::Trace,
+                None if steps.is_empty() => Shape::Plain,
                 None => Shape::Steps(steps),
             },
             encoding: Encoding::from_name(&config.encoding).unwrap_or(Encoding::Utf8),
@@ -123,89 +112,225 @@ impl Recorder {
             keep_trailing: config.preserve_trailing_whitespaces.unwrap_or(config.format.is_some()),
             record_number: config.include_file.include_file_record_number,
             record_offset: config.include_file.include_file_record_offset,
-            group: Arc::new(Group::new(&message, SCOPE)),
+            scope,
+            group: Arc::new(Group::new(&message, scope)),
             resource,
         }
     }
 
-    /// Writes the record of a line. `trouble` hears of operators that could not work on it.
+    /// The same facts, with what the path says of its resource, where that is asked for.
+    pub fn facts_of_path(&self, facts: Facts, path: &Path, resolved: impl FnOnce() -> Option<PathBuf>) -> Facts {
+        let wanted = match &self.shape {
+            Shape::Container(_) => true,
+            Shape::Steps(steps) => steps.want_path(),
+            _ => false,
+        };
+        let of_path = wanted.then(|| container::of_path(path).or_else(|| container::of_path(&resolved()?))).flatten();
+        let Some(of_path) = of_path else { return facts };
+        let own = self.resource.iter().filter(|(k, _)| of_path.iter().all(|(p, _)| p != k));
+        let own = own.map(|(k, v)| (k.as_str(), v.as_str()));
+        let message = Group::resource_of(own.chain(of_path.iter().map(|(k, v)| (*k, v.as_str()))));
+        let group = Arc::new(Group::new(&message, self.scope));
+        facts.with_path(of_path.into(), group)
+    }
+
+    /// Writes the record of a line, or holds it until what belongs to it has come. Answers what became of it and of what
+    /// it ended; `None` when it is empty. `trouble` hears of operators that could not work on it.
     pub fn write(
         &self,
         line: Line<'_>,
         source: Source<'_>,
+        held: &mut Held,
         out: &mut Requests,
-        trouble: impl FnMut(Trouble<'_>),
-    ) -> Written {
-        let line = Line { bytes: self.trim(line), ..line };
-        if line.bytes.is_empty() {
-            return Written::Nothing;
+        trouble: &mut dyn FnMut(Trouble<'_>),
+    ) -> Option<Tally> {
+        let decoded = self.encoding.decode(line.bytes, line.place.offset == 0);
+        let decoded = self.trim(decoded);
+        if decoded.is_empty() {
+            return None;
         }
-        match (&self.shape, self.decode(line.bytes)) {
-            (Shape::Steps(steps), text) => return self.run(steps, line, text, source, out, trouble),
-            (Shape::Json(fields), Text::Text { text, replaced }) => {
-                let text = Text::Text { text: Cow::Borrowed(&*text), replaced };
-                self.json(*fields, line, &text, source, out);
+        let mut writing = Writing { recorder: self, out, tally: Tally::default(), trouble };
+        match (&self.shape, &decoded) {
+            (Shape::Steps(steps), _) => {
+                let entry = self.entry(line, decoded, source);
+                let of_path = source.facts.of_path();
+                let mut around = Around { held, place: line.place, now: source.now, of_path };
+                steps.run(entry, &mut around, &mut writing);
             }
-            (_, text) => {
-                let mut record = out.record(&self.group);
-                record.times(None, source.observed);
-                self.finish(record, line, &text, source);
+            (Shape::Container(rule), Text::Text { text, .. }) => match container::any(text) {
+                Some(output) => self.container(output, line, source, rule, held, &mut writing),
+                None => {
+                    self.json(Fields::Container, line, &decoded, None, source, writing.out);
+                    writing.tally.written += 1;
+                }
+            },
+            (shape, text) => {
+                match shape {
+                    Shape::Json(fields) => self.json(*fields, line, text, None, source, writing.out),
+                    Shape::Trace => self.trace(line, text, source, writing.out),
+                    _ => {
+                        let mut record = writing.out.record(self.group_of(source));
+                        record.times(None, source.observed);
+                        self.finish(record, line, text, source);
+                    }
+                }
+                writing.tally.written += 1;
             }
         }
-        Written::Record
+        Some(writing.tally)
     }
 
-    fn trim<'a>(&self, line: Line<'a>) -> &'a [u8] {
-        let mut bytes = line.bytes;
-        if self.encoding == Encoding::Nop {
-            return bytes;
+    /// Writes the records of what has waited for long enough, or, without a time, of everything that waits.
+    pub fn release(
+        &self,
+        now: Option<Instant>,
+        source: Source<'_>,
+        held: &mut Held,
+        out: &mut Requests,
+        trouble: &mut dyn FnMut(Trouble<'_>),
+    ) -> Tally {
+        let mut writing = Writing { recorder: self, out, tally: Tally::default(), trouble };
+        match &self.shape {
+            Shape::Steps(steps) => {
+                let (place, of_path) = (Position::START, source.facts.of_path());
+                let mut around = Around { held, place, now: source.now, of_path };
+                steps.release(now, &mut around, &mut writing);
+            }
+            _ => {
+                for group in held.take_due(now) {
+                    let place = group.first;
+                    self.whole(group.into_parts(), place, source, &mut writing);
+                }
+            }
         }
-        if line.offset == 0 {
-            bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        }
-        if !self.keep_leading {
-            bytes = bytes.trim_ascii_start();
-        }
-        if !self.keep_trailing { bytes.trim_ascii_end() } else { bytes }
+        writing.tally
     }
 
-    fn decode<'a>(&self, bytes: &'a [u8]) -> Text<'a> {
-        if self.encoding == Encoding::Nop {
-            return Text::Bytes(bytes);
+    fn trim<'a>(&self, text: Text<'a>) -> Text<'a> {
+        let cut = |text: &str| {
+            let start = if self.keep_leading { 0 } else { text.len() - text.trim_ascii_start().len() };
+            let end = if self.keep_trailing { text.len() } else { text.trim_ascii_end().len() };
+            start..end.max(start)
+        };
+        match text {
+            Text::Text { text: Cow::Borrowed(text), replaced } => {
+                Text::Text { text: Cow::Borrowed(&text[cut(text)]), replaced }
+            }
+            Text::Text { text: Cow::Owned(text), replaced } => {
+                let range = cut(&text);
+                Text::Text { text: Cow::Owned(text[range].to_owned()), replaced }
+            }
+            bytes @ Text::Bytes(_) if self.encoding == Encoding::Nop => bytes,
+            Text::Bytes(mut bytes) => {
+                if !self.keep_leading {
+                    bytes = bytes.trim_ascii_start();
+                }
+                Text::Bytes(if self.keep_trailing { bytes } else { bytes.trim_ascii_end() })
+            }
         }
-        match utf8(bytes) {
-            Ok(text) => Text::Text { text: Cow::Borrowed(text), replaced: false },
-            Err(_) if self.encoding == Encoding::Utf8Raw => Text::Bytes(bytes),
-            Err(_) => Text::Text { text: String::from_utf8_lossy(bytes), replaced: true },
-        }
+    }
+
+    fn group_of<'s>(&'s self, source: Source<'s>) -> &'s Arc<Group> {
+        source.facts.group().unwrap_or(&self.group)
     }
 
     /// A line that is no JSON is a record too: Dynamo's processes share their stderr with engines and libraries.
-    fn json(&self, fields: Fields, line: Line<'_>, whole: &Text<'_>, source: Source<'_>, out: &mut Requests) {
-        let Text::Text { text, replaced } = whole else { return };
-        let mut record = out.record(&self.group);
-        let Err(error) = jsonl::write(fields, text, source.attributes, source.observed, &mut record) else {
+    fn json(
+        &self,
+        fields: Fields,
+        line: Line<'_>,
+        whole: &Text<'_>,
+        output: Option<(Option<u64>, &str)>,
+        source: Source<'_>,
+        out: &mut Requests,
+    ) {
+        let (time, stream) = output.unwrap_or((None, ""));
+        let Text::Text { text, replaced } = whole else {
+            let mut record = out.record(self.group_of(source));
+            record.times(time, source.observed);
             return self.finish(record, line, whole, source);
         };
-        drop(record);
-        let mut record = out.record(&self.group);
-        text::write(text, source.observed, &mut record);
-        if fields == Fields::Usual && !replaced {
-            record.attribute(ERROR, Scalar::Text(&format!("not JSON: {error}")));
+        let mut record = out.record(self.group_of(source));
+        let read = jsonl::write(fields, text, source.facts, (time, source.observed), &mut record);
+        if let Err(error) = read {
+            drop(record);
+            record = out.record(self.group_of(source));
+            text::write(text, (time, source.observed), &mut record);
+            if fields == Fields::Usual && !replaced {
+                record.attribute(ERROR, Scalar::Text(&format!("not JSON: {error}")));
+            }
+        }
+        if !stream.is_empty() && !source.facts.has(STREAM) {
+            record.attribute(STREAM, Scalar::Text(stream));
         }
         self.finish(record, line, whole, source);
     }
 
+    fn trace(&self, line: Line<'_>, whole: &Text<'_>, source: Source<'_>, out: &mut Requests) {
+        let Text::Text { text, .. } = whole else {
+            return self.json(Fields::Dynamo, line, whole, None, source, out);
+        };
+        let mut record = out.record(self.group_of(source));
+        if trace::write(text, source.facts, source.observed, &mut record).is_some() {
+            return self.finish(record, line, whole, source);
+        }
+        drop(record);
+        self.json(Fields::Dynamo, line, whole, None, source, out);
+    }
+
+    /// A piece of a container's output: a line, or a part of one.
+    fn container(
+        &self,
+        output: Output<'_>,
+        line: Line<'_>,
+        source: Source<'_>,
+        rule: &Rule,
+        held: &mut Held,
+        writing: &mut Writing<'_>,
+    ) {
+        let time = output.unix_nanos();
+        if !output.partial && !held.has(0, &output.stream) {
+            let whole = Text::Text { text: output.text, replaced: false };
+            if whole.is_empty() {
+                return;
+            }
+            self.json(Fields::Container, line, &whole, Some((time, &output.stream)), source, writing.out);
+            writing.tally.written += 1;
+            return;
+        }
+        let (stream, text) = (output.stream.into_owned(), output.text.into_owned());
+        let mut attributes = Map::default();
+        attributes.set(STREAM, Value::text(stream.clone()));
+        let mut entry = Entry::new(Value::Null, attributes, Map::default(), source.observed);
+        entry.time = time;
+        let part = Part { source: stream, text, first: false, last: !output.partial };
+        if let Some(group) = held.add(0, part, entry, rule, line.place, source.now) {
+            let place = group.first;
+            self.whole(group.into_parts(), place, source, writing);
+        }
+    }
+
+    /// A container's line whose parts are together.
+    fn whole(&self, parts: (Entry<'static>, String), place: Position, source: Source<'_>, writing: &mut Writing<'_>) {
+        let (entry, text) = parts;
+        let source = Source { observed: entry.observed, ..source };
+        let text = Text::Text { text: Cow::Owned(text), replaced: false };
+        let stream = entry.attributes().get(STREAM).and_then(Value::as_text).unwrap_or_default();
+        let output = Some((entry.time, stream));
+        self.json(Fields::Container, Line { bytes: b"", place }, &text, output, source, writing.out);
+        writing.tally.written += 1;
+    }
+
     /// The body, and the attributes of the file and of the line.
     fn finish(&self, mut record: Record<'_>, line: Line<'_>, text: &Text<'_>, source: Source<'_>) {
-        record.writer().raw(&source.attributes.encoded);
+        record.writer().raw(source.facts.encoded());
         for (key, value) in self.of_line(line) {
             record.attribute(key, Scalar::Int(value));
         }
         match text {
             Text::Text { text, replaced } => {
                 if *replaced {
-                    record.attribute(ERROR, Scalar::Text(REPLACED));
+                    record.attribute(ERROR, Scalar::Text(self.replaced()));
                 }
                 record.body(Scalar::Text(text));
             }
@@ -214,57 +339,72 @@ impl Recorder {
         record.end();
     }
 
+    fn replaced(&self) -> &'static str {
+        match self.encoding {
+            Encoding::Utf8 => "invalid UTF-8 was replaced",
+            _ => "what is no text in the file's encoding was replaced",
+        }
+    }
+
     fn of_line(&self, line: Line<'_>) -> impl Iterator<Item = (&'static str, i64)> {
-        let number = self.record_number.then_some(("log.file.record_number", line.number));
-        let offset = self.record_offset.then_some(("log.file.record_offset", line.offset));
+        let number = self.record_number.then_some(("log.file.record_number", line.place.records + 1));
+        let offset = self.record_offset.then_some(("log.file.record_offset", line.place.offset));
         number.into_iter().chain(offset).map(|(key, value)| (key, i64::try_from(value).unwrap_or(i64::MAX)))
     }
 
-    fn run<'a>(
-        &'a self,
-        steps: &'a Steps,
-        line: Line<'a>,
-        text: Text<'a>,
-        source: Source<'a>,
-        out: &mut Requests,
-        trouble: impl FnMut(Trouble<'a>),
-    ) -> Written {
-        let mut map = Map::default();
-        source.attributes.pairs.iter().for_each(|(k, v)| map.set(k.as_ref(), Value::text(v.as_str())));
+    fn entry<'a>(&'a self, line: Line<'a>, text: Text<'a>, source: Source<'a>) -> Entry<'a> {
+        let mut map = source.facts.attributes().borrowed();
         self.of_line(line).for_each(|(k, v)| map.set(k, Value::Int(v)));
         let body = match text {
             Text::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
             Text::Text { text, replaced } => {
                 if replaced {
-                    map.set(ERROR, Value::text(REPLACED));
+                    map.set(ERROR, Value::text(self.replaced()));
                 }
                 Value::Text(text)
             }
         };
         let mut resource = Map::default();
         self.resource.iter().for_each(|(k, v)| resource.set(k.as_str(), Value::text(v.as_str())));
-        let mut entry = Entry::new(body, map, resource);
-        if !steps.run(&mut entry, source.observed, trouble) {
-            return Written::Dropped;
-        }
-        self.write_entry(&entry, source.observed, out);
-        Written::Record
+        Entry::new(body, map, resource, source.observed)
     }
+}
 
-    fn write_entry(&self, entry: &Entry<'_>, observed: u64, out: &mut Requests) {
-        let own_group = entry.resource_changed.then(|| {
+impl Out for Writing<'_> {
+    fn entry(&mut self, entry: &Entry<'_>) {
+        let scope = entry.scope_name.as_deref().unwrap_or(self.recorder.scope);
+        let own = entry.resource_changed || entry.scope_name.is_some();
+        let own_group = own.then(|| {
             let mut message = Writer::new();
             entry.resource().write(resource::ATTRIBUTES, &mut message);
-            Arc::new(Group::new(message.as_slice(), SCOPE))
+            Arc::new(Group::new(message.as_slice(), scope))
         });
-        let mut record = out.record(own_group.as_ref().unwrap_or(&self.group));
-        record.times(entry.time, observed);
+        let mut record = self.out.record(own_group.as_ref().unwrap_or(&self.recorder.group));
+        record.times(entry.time, entry.observed);
         record.severity(entry.severity, &entry.severity_text);
         record.trace(entry.trace_id, entry.span_id, entry.trace_flags);
         entry.attributes().write(log_record::ATTRIBUTES, record.writer());
         record.writer().message(log_record::BODY, |w| entry.body().write(w));
         record.end();
+        self.tally.written += 1;
+    }
+
+    fn gone(&mut self, why: Gone) {
+        match why {
+            Gone::Error => self.tally.failed += 1,
+            Gone::Filtered => self.tally.filtered += 1,
+        }
+    }
+
+    fn trouble(&mut self, trouble: Trouble<'_>) {
+        (self.trouble)(trouble);
     }
 }
 
-const REPLACED: &str = "invalid UTF-8 was replaced";
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.written += other.written;
+        self.failed += other.failed;
+        self.filtered += other.filtered;
+    }
+}

@@ -1,16 +1,23 @@
-//! The settings as the parts of the receiver use them: globs read, sizes and times as numbers, operators compiled.
+//! The settings as the parts of the receiver use them: globs read, sizes and times as numbers, patterns and operators
+//! compiled.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use pipeline::config::Problem;
+use pipeline::config::{Problem, Text};
 use pipeline::doors::{FileStat, Files, Glob};
 
-use super::config::{Config, Encoding, IncludeFile, OnTruncate, StartAt};
-use super::lines::Cutter;
-use super::operators::Steps;
-use super::recorder::{Attributes, Recorder};
+use super::config::{Config, Format, IncludeFile, OnTruncate, StartAt};
+use super::contents::Contents;
+use super::encoding::{Encoding, KNOWN};
+use super::facts::Facts;
+use super::header::Header;
+use super::lines::{Cutter, Ends};
+use super::operators::{Field, Root, Steps, in_expr};
+use super::order::Order;
+use super::recorder::Recorder;
 
 /// What the receiver was told.
 #[derive(Debug)]
@@ -21,12 +28,16 @@ pub struct Settings {
     pub exclude: Vec<Glob>,
     /// Leaves older ones alone.
     pub exclude_older_than: Option<Duration>,
+    /// Which of those that are left are read.
+    pub order: Option<Order>,
     /// Where to begin at the first start.
     pub start_at: StartAt,
     /// How many bytes tell files apart.
     pub fingerprint_size: usize,
     /// Where reading buffers begin.
     pub buffer_size: usize,
+    /// Lines at the start that are no records.
+    pub header: Option<Header>,
     /// How bytes become lines.
     pub cutter: Cutter,
     /// When a line without an end is taken.
@@ -35,48 +46,94 @@ pub struct Settings {
     pub most_open: usize,
     /// What a shorter file means.
     pub on_truncate: OnTruncate,
+    /// Whether files are removed when everything has arrived.
+    pub delete_after_read: bool,
     /// How lines become records.
     pub recorder: Recorder,
+    compression: Compression,
     include_file: IncludeFile,
     attributes: Vec<(String, String)>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Compression {
+    No,
+    Gzip,
+    ByName,
+}
+
 impl Settings {
-    /// Compiles a config.
+    /// Compiles a config; `scope` names the receiver.
     ///
     /// # Errors
-    /// What [`Config`]'s check would have said.
-    pub fn new(config: &Config) -> Result<Settings, Vec<Problem>> {
-        let steps = Steps::build(&config.operators)?;
-        let globs = |texts: &[String]| -> Result<Vec<Glob>, Vec<Problem>> {
-            let glob = |text: &String| Glob::new(text).map_err(|e| vec![Problem::at("", format!("{text}: {e}"))]);
-            texts.iter().map(glob).collect()
-        };
+    /// Everything that cannot be compiled.
+    pub fn new(config: &Config, scope: &'static str) -> Result<Settings, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let include = globs("include", &config.include, &mut problems);
+        let exclude = globs("exclude", &config.exclude, &mut problems);
+        let encoding = Encoding::from_name(&config.encoding).unwrap_or_else(|| {
+            problems.push(Problem::at("encoding", format!("is not known; encodings are {KNOWN}")));
+            Encoding::Utf8
+        });
+        let ends = Ends::new(config.multiline.as_ref(), encoding).unwrap_or_else(|(key, why)| {
+            let path = if key.is_empty() { "multiline".to_owned() } else { format!("multiline.{key}") };
+            problems.push(Problem::at(path, why));
+            Ends::Newline
+        });
+        let mut take = |result: Result<_, Vec<Problem>>| result.map_err(|p| problems.extend(p)).ok();
+        let steps = take(steps(config));
+        let mut take = |result: Result<_, Vec<Problem>>| result.map_err(|p| problems.extend(p)).ok();
+        let order = config.ordering_criteria.as_ref().and_then(|order| take(Order::new(order)));
+        let mut take = |result: Result<_, Vec<Problem>>| result.map_err(|p| problems.extend(p)).ok();
+        let header = config.header.as_ref().and_then(|header| take(Header::new(header, encoding)));
+        let Some(steps) = steps.filter(|_| problems.is_empty()) else { return Err(problems) };
         let some = |duration: Duration| (!duration.is_zero()).then_some(duration);
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         Ok(Settings {
-            include: globs(&config.include)?,
-            exclude: globs(&config.exclude)?,
+            include,
+            exclude,
             exclude_older_than: some(config.exclude_older_than.get()),
+            order,
             start_at: config.start_at,
             fingerprint_size: size(config.fingerprint_size.get()),
             buffer_size: size(config.initial_buffer_size.get()).max(1 << 10),
+            header,
             cutter: Cutter {
                 most: size(config.max_log_size.get()),
                 oversize: config.max_log_size_behavior,
-                at_newlines: Encoding::from_name(&config.encoding) != Some(Encoding::Nop),
+                ends,
+                encoding,
             },
             flush_after: some(config.force_flush_period.get()),
             most_open: (config.max_concurrent_files / 2).max(1),
             on_truncate: config.on_truncate,
-            recorder: Recorder::new(config, steps),
+            delete_after_read: config.delete_after_read,
+            recorder: Recorder::new(config, steps, scope),
+            compression: match (config.compression.as_deref(), config.format) {
+                (Some("gzip"), _) => Compression::Gzip,
+                (Some("auto"), _) | (None, Some(Format::DynamoTrace)) => Compression::ByName,
+                _ => Compression::No,
+            },
             include_file: config.include_file,
-            attributes: config.attributes.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect(),
+            attributes: texts(&config.attributes).map(|(k, v)| (k.clone(), v.to_owned())).collect(),
         })
     }
 
-    /// The attributes of every record of a file. What cannot be found out is left out.
-    pub fn attributes_of(&self, path: &Path, stat: &FileStat, files: &dyn Files) -> Attributes {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn open(&self, path: &Path, files: &dyn Files) -> std::io::Result<Contents> {
+        let gzip = match self.compression {
+            Compression::No => false,
+            Compression::Gzip => true,
+            Compression::ByName => path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz")),
+        };
+        Ok(Contents::of(files.open(path)?, gzip))
+    }
+
+    /// What every record of a file shares. What cannot be found out is left out.
+    pub fn facts_of(&self, path: &Path, stat: &FileStat, files: &dyn Files) -> Facts {
         let include = &self.include_file;
         let mut pairs: Vec<(Cow<'static, str>, String)> = Vec::new();
         let mut add = |wanted: bool, key: &'static str, value: &dyn Fn() -> Option<String>| {
@@ -96,8 +153,39 @@ impl Settings {
         });
         add(include.include_file_permissions, "log.file.permissions", &|| Some(format!("{:04o}", stat.permissions)));
         pairs.extend(self.attributes.iter().map(|(k, v)| (Cow::Owned(k.clone()), v.clone())));
-        Attributes::new(pairs)
+        self.recorder.facts_of_path(Facts::new(pairs), path, resolved)
     }
+}
+
+fn globs(key: &str, texts: &[String], problems: &mut Vec<Problem>) -> Vec<Glob> {
+    let glob = |(i, text): (usize, &String)| {
+        Glob::new(text).map_err(|e| problems.push(Problem::at(format!("{key}.{i}"), e.to_string()))).ok()
+    };
+    texts.iter().enumerate().filter_map(glob).collect()
+}
+
+/// Those that are no expressions.
+fn texts(all: &BTreeMap<String, Text>) -> impl Iterator<Item = (&String, &str)> {
+    all.iter().map(|(k, v)| (k, &**v)).filter(|(_, v)| in_expr(v).is_none())
+}
+
+/// The operators, behind what sets attributes to the values of expressions.
+fn steps(config: &Config) -> Result<Steps, Vec<Problem>> {
+    let mut added = Vec::new();
+    let mut problems = Vec::new();
+    for (root, key, values) in
+        [(Root::Attributes, "attributes", &config.attributes), (Root::Resource, "resource", &config.resource)]
+    {
+        for (name, text) in values.iter().filter_map(|(name, value)| Some((name, in_expr(value)?))) {
+            let path = format!("{key}.{name}");
+            if config.format.is_some() {
+                problems.push(Problem::at(&*path, "is an expression, which goes with `operators`, not with `format`"));
+            }
+            added.push((Field::root(root).below(name), text.to_owned(), path));
+        }
+    }
+    let steps = Steps::with_added(&config.operators, &added);
+    if problems.is_empty() { steps } else { Err(problems) }
 }
 
 /// The name of a user or group; its number where the system knows no name.

@@ -12,14 +12,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipeline::doors::{File, FileStat, Files, Found};
+use pipeline::doors::{FileStat, Files, Found};
 use tokio::time::Instant;
 
 use super::complaints::Complaints;
 use super::config::{OnTruncate, StartAt};
+use super::contents::Contents;
+use super::facts::Facts;
 use super::fingerprint::Print;
 use super::progress::{Position, Progress, START, Verdict, bytes_at};
-use super::recorder::Attributes;
 use super::settings::Settings;
 
 /// How long a file that only repeats another one waits before it is read as a file of its own.
@@ -72,12 +73,14 @@ pub(super) struct Tail {
     /// Length and time of change when everything up to the end was read or seen to be an open line.
     pub(super) looked: Option<(u64, Duration)>,
     /// Held open between reads.
-    pub(super) file: Option<Box<dyn File>>,
+    pub(super) file: Option<Contents>,
     /// The open line at the end: the file's length with it, and since when it has been so.
     pub(super) open_line: Option<(u64, Instant)>,
     /// Since when no path leads to it, or since its last growth after that.
     pub(super) gone_since: Option<Instant>,
-    pub(super) attributes: Attributes,
+    pub(super) facts: Facts,
+    /// Whether the header was read.
+    pub(super) header_read: bool,
 }
 
 /// A file that may be a copy in the making.
@@ -135,6 +138,25 @@ impl Watch {
     /// Everything known of contents, whether they have a file now or not.
     pub fn progress(&self) -> impl Iterator<Item = &Progress> {
         self.tails.values().map(|t| &t.progress).chain(&self.resting)
+    }
+
+    /// The contents of which something has waited for long enough to be put together with what comes.
+    pub fn held_due(&self, now: Instant) -> Vec<u64> {
+        self.progress().filter(|p| p.held.is_due(now)).map(|p| p.id).collect()
+    }
+
+    /// The files in which everything was read and has arrived.
+    pub fn finished(&self) -> Vec<PathBuf> {
+        let done = |t: &&Tail| {
+            let p = &t.progress;
+            !t.changed()
+                && t.open_line.is_none()
+                && t.gone_since.is_none()
+                && p.in_flight.is_empty()
+                && p.held.is_empty()
+        };
+        let read = |t: &&Tail| t.progress.read.offset > 0 && t.progress.arrived == t.progress.read;
+        self.tails.values().filter(done).filter(read).map(|t| t.progress.path.clone()).collect()
     }
 
     /// The progress of that number.
@@ -208,6 +230,9 @@ impl Watch {
             }
         }
         let mut found: Vec<_> = of_file.into_values().collect();
+        if let Some(order) = &settings.order {
+            found = order.choose(found);
+        }
         found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         found
     }
@@ -224,7 +249,8 @@ impl Watch {
         tail.progress.modified = stat.modified;
         if tail.progress.path != path {
             tracing::debug!(from = %tail.progress.path.display(), to = %path.display(), "a file was renamed");
-            tail.attributes = self.settings.attributes_of(&path, &stat, &*self.files);
+            tail.facts = self.settings.facts_of(&path, &stat, &*self.files);
+            tail.header_read = false;
             tail.progress.path = path;
         }
     }
@@ -269,6 +295,7 @@ impl Watch {
         }
         tail.looked = None;
         tail.open_line = None;
+        tail.header_read = false;
         self.by_file.insert(key(&tail.stat), tail.progress.id);
         tail
     }
@@ -276,7 +303,7 @@ impl Watch {
     fn take_up(&mut self, unknown: Vec<(PathBuf, FileStat)>, now: Instant) {
         let mut opened = Vec::new();
         for (path, stat) in unknown {
-            let (stat, file) = match self.files.open(&path).and_then(|file| Ok((file.stat()?, file))) {
+            let (stat, file) = match self.settings.open(&path, &*self.files).and_then(|file| Ok((file.stat()?, file))) {
                 // It may have been replaced just now; then the next look will find what it is.
                 Ok((is, file)) if key(&is) == key(&stat) => (is, file),
                 Ok(_) => continue,
@@ -291,7 +318,7 @@ impl Watch {
                 continue;
             }
             // Files that kept their inode first, so that the others cannot be mistaken for them.
-            match self.same_file(&stat, &*file) {
+            match self.same_file(&stat, &file) {
                 Some(left) => self.begin(path, stat, file, Some(left)),
                 None => opened.push((path, stat, file)),
             }
@@ -303,7 +330,7 @@ impl Watch {
         let known: Vec<u64> = self.tails.keys().copied().collect();
         let mut held = HashMap::new();
         for (path, stat, file) in opened {
-            match self.origin(&path, &stat, &*file, &known) {
+            match self.origin(&path, &stat, &file, &known) {
                 Ok(Origin::Own) => self.begin(path, stat, file, None),
                 Ok(Origin::Moved(at)) => self.begin(path, stat, file, Some(at)),
                 Ok(Origin::Repeats) => {
@@ -322,9 +349,9 @@ impl Watch {
     }
 
     /// The resting contents that a file of the same inode still shows.
-    fn same_file(&mut self, stat: &FileStat, file: &dyn File) -> Option<usize> {
+    fn same_file(&mut self, stat: &FileStat, file: &Contents) -> Option<usize> {
         let size = self.settings.fingerprint_size;
-        let shows = |p: &mut Progress| p.compare(file, stat.len, size).is_ok_and(|v| v != Verdict::Other);
+        let shows = |p: &mut Progress| p.compare(file, file.most(stat), size).is_ok_and(|v| v != Verdict::Other);
         self.resting.iter_mut().position(|p| (p.device, p.inode) == key(stat) && shows(p))
     }
 
@@ -335,14 +362,15 @@ impl Watch {
         for id in changed {
             let Some(mut tail) = self.tails.remove(&id) else { continue };
             let size = self.settings.fingerprint_size;
-            let opened = self.take_file(&mut tail).map_or_else(|| self.files.open(&tail.progress.path), Ok);
+            let opened =
+                self.take_file(&mut tail).map_or_else(|| self.settings.open(&tail.progress.path, &*self.files), Ok);
             let verdict = opened.and_then(|file| {
-                let verdict = tail.progress.compare(&*file, tail.stat.len, size)?;
+                let verdict = tail.progress.compare(&file, file.most(&tail.stat), size)?;
                 Ok((verdict, file))
             });
             match verdict {
                 Ok((verdict, file)) => {
-                    tail = self.settle(tail, verdict, &*file);
+                    tail = self.settle(tail, verdict, &file);
                     self.keep(&mut tail, file);
                 }
                 Err(error) => self.complaints.warn("cannot read file", tail.progress.path.display(), error, now),
@@ -352,7 +380,7 @@ impl Watch {
     }
 
     /// What a file is whose inode is not known.
-    fn origin(&self, path: &PathBuf, stat: &FileStat, file: &dyn File, known: &[u64]) -> io::Result<Origin> {
+    fn origin(&self, path: &PathBuf, stat: &FileStat, file: &Contents, known: &[u64]) -> io::Result<Origin> {
         let start = bytes_at(file, 0, START)?;
         if start.is_empty() {
             return Ok(Origin::Own);
@@ -362,13 +390,13 @@ impl Watch {
             let no_doubt = old.displaced
                 || old.modified == stat.modified
                 || (old.restored && (strong || (old.inode == stat.inode && old.path == *path)));
-            if no_doubt && old.read.offset > 0 && old.is_in(file, stat.len)? {
+            if no_doubt && old.read.offset > 0 && old.is_in(file, file.most(stat))? {
                 return Ok(Origin::Moved(at));
             }
         }
         let others = known.iter().filter_map(|id| self.tails.get(id));
         for other in others.filter(|o| o.progress.read.offset > 0 && o.progress.start.starts_with(&start)) {
-            if other.stat.len >= stat.len && self.repeats(file, stat.len, other)? {
+            if self.repeats(file, stat, other)? {
                 tracing::debug!(path = %path.display(), of = %other.progress.path.display(), "a file repeats another one");
                 return Ok(Origin::Repeats);
             }
@@ -376,28 +404,32 @@ impl Watch {
         Ok(Origin::Own)
     }
 
-    /// Whether a file of that length holds nothing but the beginning of another one, by its first and its last bytes.
-    fn repeats(&self, file: &dyn File, len: u64, other: &Tail) -> io::Result<bool> {
+    /// Whether a file holds nothing but the beginning of another one, by its first and its last bytes.
+    fn repeats(&self, file: &Contents, stat: &FileStat, other: &Tail) -> io::Result<bool> {
         let opened;
-        let other = match &other.file {
-            Some(open) => open,
+        let (other, other_stat) = match &other.file {
+            Some(open) => (open, &other.stat),
             None => {
-                opened = self.files.open(&other.progress.path)?;
-                &opened
+                opened = self.settings.open(&other.progress.path, &*self.files)?;
+                (&opened, &other.stat)
             }
         };
+        let len = file.len(stat)?;
+        if other.len(other_stat)? < len {
+            return Ok(false);
+        }
         let size = self.settings.fingerprint_size;
         let last = len.saturating_sub(size as u64);
         let same = |at: u64| -> io::Result<bool> {
             let part = usize::try_from(len - at).map_or(size, |rest| rest.min(size));
-            Ok(bytes_at(file, at, part)? == bytes_at(&**other, at, part)?)
+            Ok(bytes_at(file, at, part)? == bytes_at(other, at, part)?)
         };
         Ok(same(0)? && same(last)?)
     }
 
     /// Begins to read a file: where its contents were left, or as a new one.
-    fn begin(&mut self, path: PathBuf, stat: FileStat, file: Box<dyn File>, left: Option<usize>) {
-        let attributes = self.settings.attributes_of(&path, &stat, &*self.files);
+    fn begin(&mut self, path: PathBuf, stat: FileStat, file: Contents, left: Option<usize>) {
+        let facts = self.settings.facts_of(&path, &stat, &*self.files);
         let mut progress = match left.and_then(|at| self.resting.remove(at)) {
             Some(left) => left,
             None => {
@@ -411,18 +443,28 @@ impl Watch {
         progress.path = path;
         (progress.displaced, progress.restored) = (false, false);
         if left.is_none() && self.first_look && self.settings.start_at == StartAt::End {
-            self.skip_to_end(&mut progress, stat.len, &*file);
+            self.skip_to_end(&mut progress, &stat, &file);
         }
         self.by_file.insert(key(&stat), progress.id);
-        let mut tail = Tail { progress, stat, looked: None, file: None, open_line: None, gone_since: None, attributes };
+        let mut tail = Tail {
+            progress,
+            stat,
+            looked: None,
+            file: None,
+            open_line: None,
+            gone_since: None,
+            facts,
+            header_read: false,
+        };
         self.keep(&mut tail, file);
         self.tails.insert(tail.progress.id, tail);
     }
 
     /// Reading begins at the present end. If the file cannot be read now, it begins at its beginning.
-    pub(super) fn skip_to_end(&self, progress: &mut Progress, len: u64, file: &dyn File) {
+    pub(super) fn skip_to_end(&self, progress: &mut Progress, stat: &FileStat, file: &Contents) {
         let size = self.settings.fingerprint_size;
-        if let Ok(before) = print_before(file, len, size)
+        if let Ok(len) = file.len(stat)
+            && let Ok(before) = print_before(file, len, size)
             && let Ok(head) = bytes_at(file, 0, size)
         {
             progress.jump(Position { offset: len, records: 0, in_rest: false, before });
@@ -432,11 +474,11 @@ impl Watch {
     }
 
     /// What a comparison means for a file: whether it goes on, or is read as a new one.
-    pub(super) fn settle(&mut self, mut tail: Tail, verdict: Verdict, file: &dyn File) -> Tail {
+    pub(super) fn settle(&mut self, mut tail: Tail, verdict: Verdict, file: &Contents) -> Tail {
         match (verdict, self.settings.on_truncate) {
             (Verdict::Same, _) | (Verdict::Shorter, OnTruncate::Ignore) => tail,
             (Verdict::Shorter, OnTruncate::ReadNew) => {
-                self.skip_to_end(&mut tail.progress, tail.stat.len, file);
+                self.skip_to_end(&mut tail.progress, &tail.stat, file);
                 tail
             }
             (Verdict::Shorter, OnTruncate::ReadWholeFile) | (Verdict::Other, _) => self.displace(tail),
@@ -444,15 +486,17 @@ impl Watch {
     }
 
     /// Keeps a file open for the next read if there is room, or if nothing else leads to it.
-    pub(super) fn keep(&mut self, tail: &mut Tail, file: Box<dyn File>) {
+    pub(super) fn keep(&mut self, tail: &mut Tail, file: Contents) {
         if self.open < self.settings.most_open || tail.gone_since.is_some() {
+            let before = tail.progress.read.offset.saturating_sub(self.settings.fingerprint_size as u64);
+            file.done_before(before);
             tail.file = Some(file);
             self.open += 1;
         }
     }
 
     /// The file that was kept open.
-    pub(super) fn take_file(&mut self, tail: &mut Tail) -> Option<Box<dyn File>> {
+    pub(super) fn take_file(&mut self, tail: &mut Tail) -> Option<Contents> {
         let file = tail.file.take();
         self.open -= usize::from(file.is_some());
         file
@@ -482,7 +526,7 @@ impl Watch {
 }
 
 /// The print of the bytes before a place, up to `size` of them.
-pub(super) fn print_before(file: &dyn File, offset: u64, size: usize) -> io::Result<Print> {
+pub(super) fn print_before(file: &Contents, offset: u64, size: usize) -> io::Result<Print> {
     let from = offset.saturating_sub(size as u64);
     let len = usize::try_from(offset - from).unwrap_or(size);
     bytes_at(file, from, len).map(|bytes| Print::of(&bytes))

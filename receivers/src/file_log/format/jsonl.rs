@@ -9,7 +9,7 @@ use super::civil::{Civil, rfc3339};
 use super::json::{JsonError, Members, Raw, Str};
 use super::record::{Record, span_id, trace_flags, trace_id};
 use super::severity::Severity;
-use crate::file_log::recorder::Attributes;
+use crate::file_log::facts::Facts;
 
 /// What a top-level field of a line is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum Fields {
     Dynamo,
     /// The usual names for time, level and trace context; every other field without inner structure is an attribute.
     Usual,
+    /// The usual names for time, level and trace context, and Dynamo's attributes.
+    Container,
 }
 
 impl Fields {
@@ -41,6 +43,10 @@ impl Fields {
         match self {
             Fields::Dynamo => dynamo(key),
             Fields::Usual => usual(key),
+            Fields::Container => match usual(key) {
+                Use::Attribute => dynamo(key),
+                known => known,
+            },
         }
     }
 }
@@ -77,7 +83,7 @@ fn usual(key: &str) -> Use {
 const MOST_ATTRIBUTES: usize = 128;
 
 /// Writes what a line's fields say into the record: attributes, times, severity, trace context. Not the body, and no
-/// attribute whose key is `taken`. Of a field that stands twice the first counts: Dynamo writes its own fields before those
+/// attribute whose key is `taken`. The time is the line's own, else the `known` one. Of a field that stands twice the first counts: Dynamo writes its own fields before those
 /// of the event.
 ///
 /// # Errors
@@ -85,8 +91,8 @@ const MOST_ATTRIBUTES: usize = 128;
 pub fn write(
     fields: Fields,
     line: &str,
-    taken: &Attributes,
-    observed: u64,
+    taken: &Facts,
+    (known, observed): (Option<u64>, u64),
     record: &mut Record<'_>,
 ) -> Result<(), JsonError> {
     let mut seen: SmallVec<[&str; 32]> = SmallVec::new();
@@ -104,7 +110,7 @@ pub fn write(
             (Use::SpanId, Raw::Str(text)) => span = span.or_else(|| span_id(text.raw)),
             (Use::TraceFlags, Raw::Str(text)) => flags = flags.or_else(|| trace_flags(text.raw)),
             (_, Raw::Null | Raw::Nested(_)) => {}
-            (Use::Level | Use::TraceId | Use::SpanId | Use::TraceFlags, _) if fields == Fields::Dynamo => {}
+            (Use::Level | Use::TraceId | Use::SpanId | Use::TraceFlags, _) if fields != Fields::Usual => {}
             _ if seen.contains(&key.raw) || taken.has(key.raw) => {}
             _ if seen.len() == MOST_ATTRIBUTES => dropped += 1,
             _ => {
@@ -113,7 +119,7 @@ pub fn write(
             }
         }
     }
-    record.times(time, observed);
+    record.times(time.or(known), observed);
     if let Some(level) = level {
         let level = level.text();
         record.severity(Severity::from_word(&level).unwrap_or_default(), &level);

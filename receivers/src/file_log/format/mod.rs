@@ -1,8 +1,10 @@
 //! From a line to a log record: what the formats know about lines, below any file handling.
 
 pub mod civil;
+pub mod container;
 pub mod json;
 pub mod jsonl;
 pub mod record;
 pub mod severity;
 pub mod text;
+pub mod trace;

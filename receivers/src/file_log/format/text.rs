@@ -6,10 +6,11 @@ use super::civil::{Civil, rfc3339};
 use super::record::Record;
 use super::severity::guess;
 
-/// Writes the times and the severity that a line of plain text seems to state. Not the body.
-pub fn write(line: &str, observed: u64, record: &mut Record<'_>) {
+/// Writes the times and the severity that a line of plain text seems to state; its time is the `known` one where it states
+/// none. Not the body.
+pub fn write(line: &str, (known, observed): (Option<u64>, u64), record: &mut Record<'_>) {
     let plain = without_ansi(line);
-    record.times(leading_time(&plain), observed);
+    record.times(leading_time(&plain).or(known), observed);
     if let Some((severity, word)) = guess(plain.trim_start()) {
         record.severity(severity, word);
     }

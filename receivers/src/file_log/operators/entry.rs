@@ -28,6 +28,10 @@ pub struct Entry<'a> {
     pub span_id: Option<[u8; 8]>,
     /// Trace context.
     pub trace_flags: Option<u8>,
+    /// The name of its scope, once an operator has read it.
+    pub scope_name: Option<Cow<'a, str>>,
+    /// When its line was read, in nanoseconds since 1970.
+    pub observed: u64,
 }
 
 /// A value cannot stand at this place.
@@ -36,7 +40,7 @@ pub struct NoPlace;
 
 impl<'a> Entry<'a> {
     /// An entry with what the receiver knows.
-    pub fn new(body: Value<'a>, attributes: Map<'a>, resource: Map<'a>) -> Entry<'a> {
+    pub fn new(body: Value<'a>, attributes: Map<'a>, resource: Map<'a>, observed: u64) -> Entry<'a> {
         Entry {
             body,
             attributes: Value::Map(attributes),
@@ -48,6 +52,26 @@ impl<'a> Entry<'a> {
             trace_id: None,
             span_id: None,
             trace_flags: None,
+            scope_name: None,
+            observed,
+        }
+    }
+
+    /// The same, with everything that is borrowed copied.
+    pub fn into_owned(self) -> Entry<'static> {
+        Entry {
+            body: self.body.into_owned(),
+            attributes: self.attributes.into_owned(),
+            resource: self.resource.into_owned(),
+            resource_changed: self.resource_changed,
+            time: self.time,
+            severity: self.severity,
+            severity_text: Cow::Owned(self.severity_text.into_owned()),
+            trace_id: self.trace_id,
+            span_id: self.span_id,
+            trace_flags: self.trace_flags,
+            scope_name: self.scope_name.map(|name| Cow::Owned(name.into_owned())),
+            observed: self.observed,
         }
     }
 
@@ -75,6 +99,15 @@ impl<'a> Entry<'a> {
         };
         field.keys.iter().try_fold(root, |value, key| match value {
             Value::Map(map) => map.get(key),
+            _ => None,
+        })
+    }
+
+    /// The value at a place, to change.
+    pub fn get_mut(&mut self, field: &Field) -> Option<&mut Value<'a>> {
+        let root = self.root_mut(field.root);
+        field.keys.iter().try_fold(root, |value, key| match value {
+            Value::Map(map) => map.get_mut(key),
             _ => None,
         })
     }
@@ -145,7 +178,7 @@ mod tests {
 
     fn entry() -> Entry<'static> {
         let Ok(Value::Map(attributes)) = from_json(r#"{"a":{"b":1},"c":"x"}"#, true) else { panic!("no map") };
-        Entry::new(Value::text("line"), attributes, Map::default())
+        Entry::new(Value::text("line"), attributes, Map::default(), 0)
     }
 
     fn field(text: &str) -> Field {

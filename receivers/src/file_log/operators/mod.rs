@@ -1,66 +1,84 @@
-//! The collector's operators on log entries: a list of steps that read fields of a line into the record and move them
-//! about. Compiled once, with everything wrong reported at once; each line then goes through the steps in order.
+//! The collector's operators on log entries: steps that read fields of a line into the record and move them about, each
+//! with the step that comes after it. Compiled once, with everything wrong reported at once; each line then takes its way
+//! through the steps. What waits to be put together with later lines waits in [`Held`], which belongs to the file.
 
-mod condition;
+mod act;
+mod build;
 pub mod config;
 mod entry;
+mod expression;
 mod field;
+mod held;
 mod layout;
 mod read;
+mod split;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
+use tokio::time::Instant;
 
-use pipeline::config::{Problem, re2};
-use regex::Regex;
-
-use self::condition::Condition;
+use self::act::Action;
+pub use self::build::{container_rule, in_expr};
+use self::config::OnError;
 pub use self::config::Operator;
-use self::config::{Common, Kind, OnError, Parser as ParserConfig};
 pub use self::entry::Entry;
-use self::field::{Field, Root};
-use self::read::{Failed, SeverityReader, Time, TraceReader, missing, required};
-use self::value::from_json;
+use self::expression::Expression;
+pub use self::field::{Field, Root};
+pub use self::held::{Held, Part, Rule};
+pub use self::layout::Layout;
+use self::read::Failed;
 pub use self::value::{Map, Value};
+use super::progress::Position;
 
 /// The steps of `operators`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Steps(Vec<Step>);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Step {
     id: String,
     on_error: OnError,
-    condition: Option<Condition>,
+    condition: Option<Expression>,
     action: Action,
+    /// The step that entries go to, unless the action sends them elsewhere; `None` for the end.
+    next: Option<usize>,
 }
 
-#[derive(Clone, Debug)]
-enum Action {
-    Json { parser: Parser, ints: bool },
-    Regex { parser: Parser, regex: Regex },
-    Time(Time),
-    Severity(SeverityReader),
-    Trace(TraceReader),
-    Add { field: Field, value: Value<'static> },
-    Copy { from: Field, to: Field },
-    Move { from: Field, to: Field },
-    Remove { field: Field },
-    Noop,
+/// What a step does with an entry that it could work on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Move {
+    /// It goes on.
+    On,
+    /// It goes on there.
+    To(Option<usize>),
+    /// It is a part of a record.
+    Hold(Part),
+    /// It is dropped.
+    Drop(Gone),
 }
 
-/// What every parser of a field does around its parsing.
-#[derive(Clone, Debug)]
-struct Parser {
-    from: Field,
-    to: Field,
-    body: Option<Field>,
-    time: Option<Time>,
-    severity: Option<SeverityReader>,
-    trace: Option<TraceReader>,
+/// Why an entry does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// An operator that could not work on it was told to drop it.
+    Error,
+    /// A `filter` was told to drop it, or a `router` has no way for it.
+    Filtered,
+}
+
+/// What surrounds an entry on its way.
+#[derive(Debug)]
+pub struct Around<'r> {
+    /// What waits of its file.
+    pub held: &'r mut Held,
+    /// Where its line begins.
+    pub place: Position,
+    /// The time.
+    pub now: Instant,
+    /// Resource attributes that its file's path gives.
+    pub of_path: &'r [(&'static str, String)],
 }
 
 /// An operator could not work on an entry.
@@ -72,225 +90,103 @@ pub struct Trouble<'s> {
     pub why: Failed,
     /// Whether the log says so.
     pub loud: bool,
-    /// Whether the entry is dropped.
-    pub dropped: bool,
+}
+
+/// Where entries come out.
+pub trait Out {
+    /// An entry has come to the end.
+    fn entry(&mut self, entry: &Entry<'_>);
+
+    /// An entry has not.
+    fn gone(&mut self, why: Gone);
+
+    /// An operator could not work on one.
+    fn trouble(&mut self, trouble: Trouble<'_>);
 }
 
 impl Steps {
-    /// Checks and compiles operators.
-    ///
-    /// # Errors
-    /// Everything that is wrong, by its path below the receiver's body.
-    pub fn build(operators: &[Operator]) -> Result<Steps, Vec<Problem>> {
-        let mut problems = Vec::new();
-        let mut steps = Vec::new();
-        for (i, operator) in operators.iter().enumerate() {
-            let path = format!("operators.{i}");
-            let next = operators.get(i + 1).map(|o| o.id());
-            let condition = common(operator.common(), next, &path, &mut problems);
-            if operators[..i].iter().any(|o| o.id() == operator.id()) {
-                let message = format!("the id {:?} is taken; give this operator an `id` of its own", operator.id());
-                problems.push(Problem::at(&*path, message));
-            }
-            if let Some(action) = action(operator, &path, &mut problems) {
-                let (id, on_error) = (operator.id().to_owned(), operator.common().on_error);
-                steps.push(Step { id, on_error, condition, action });
-            }
-        }
-        if problems.is_empty() { Ok(Steps(steps)) } else { Err(problems) }
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
-    /// Sends an entry through. `trouble` hears of every operator that could not work on it.
-    ///
-    /// Answers whether the entry goes on; otherwise an operator was told to drop it.
-    pub fn run<'s>(&'s self, entry: &mut Entry<'_>, now_nanos: u64, mut trouble: impl FnMut(Trouble<'s>)) -> bool {
-        for step in &self.0 {
-            if let Err(why) = step.run(entry, now_nanos) {
-                let loud = matches!(step.on_error, OnError::Send | OnError::Drop);
-                let dropped = matches!(step.on_error, OnError::Drop | OnError::DropQuiet);
-                trouble(Trouble { operator: &step.id, why, loud, dropped });
-                if dropped {
-                    return false;
+    /// Whether one of them asks for what the path of the file says.
+    pub fn want_path(&self) -> bool {
+        self.0.iter().any(|step| matches!(&step.action, Action::Container(container) if container.of_path))
+    }
+
+    /// Sends an entry through.
+    pub fn run(&self, entry: Entry<'_>, around: &mut Around<'_>, out: &mut dyn Out) {
+        self.send((!self.0.is_empty()).then_some(0), entry, around, out);
+    }
+
+    /// Sends on what has waited for long enough, or, without a time, everything that waits.
+    pub fn release(&self, now: Option<Instant>, around: &mut Around<'_>, out: &mut dyn Out) {
+        // What is released by one step may wait at a later one.
+        for _ in 0..=self.0.len() {
+            for group in around.held.take_due(now) {
+                self.pass_on(group, around, out);
+            }
+        }
+    }
+
+    fn send<'a>(&self, mut at: Option<usize>, mut entry: Entry<'a>, around: &mut Around<'_>, out: &mut dyn Out) {
+        while let Some(here) = at {
+            let Some(step) = self.0.get(here) else { break };
+            at = step.next;
+            match step.run(here, &mut entry, around) {
+                Ok(Move::On) => {}
+                Ok(Move::To(to)) => at = to,
+                Ok(Move::Drop(why)) => return out.gone(why),
+                Ok(Move::Hold(part)) => return self.hold(here, part, entry, around, out),
+                Err(why) => {
+                    let loud = matches!(step.on_error, OnError::Send | OnError::Drop);
+                    out.trouble(Trouble { operator: &step.id, why, loud });
+                    if matches!(step.on_error, OnError::Drop | OnError::DropQuiet) {
+                        return out.gone(Gone::Error);
+                    }
                 }
             }
         }
-        true
+        out.entry(&entry);
+    }
+
+    fn hold(&self, here: usize, part: Part, entry: Entry<'_>, around: &mut Around<'_>, out: &mut dyn Out) {
+        let Some(rule) = self.0.get(here).and_then(|s| s.action.rule()) else { return };
+        if part.first
+            && let Some(whole) = around.held.take(here, &part.source)
+        {
+            self.pass_on(whole, around, out);
+        }
+        if !around.held.has(here, &part.source)
+            && let Some(oldest) = around.held.take_beyond(here, rule)
+        {
+            self.pass_on(oldest, around, out);
+        }
+        let (place, now) = (around.place, around.now);
+        if let Some(whole) = around.held.add(here, part, entry.into_owned(), rule, place, now) {
+            self.pass_on(whole, around, out);
+        }
+    }
+
+    fn pass_on(&self, group: held::Group, around: &mut Around<'_>, out: &mut dyn Out) {
+        let Some(step) = self.0.get(group.step) else { return };
+        let place = std::mem::replace(&mut around.place, group.first);
+        let (mut entry, text) = group.into_parts();
+        if let Some(rule) = step.action.rule() {
+            // The field held a text before, so it can hold this one.
+            _ = entry.set(&rule.field, Value::text(text));
+        }
+        self.send(step.next, entry, around, out);
+        around.place = place;
     }
 }
 
 impl Step {
-    fn run(&self, entry: &mut Entry<'_>, now_nanos: u64) -> Result<(), Failed> {
+    fn run(&self, here: usize, entry: &mut Entry<'_>, around: &Around<'_>) -> Result<Move, Failed> {
         match &self.condition {
-            Some(condition) if !condition.holds(entry)? => Ok(()),
-            _ => self.action.run(entry, now_nanos),
+            Some(condition) if !condition.holds(entry)? => Ok(Move::On),
+            _ => self.action.run(here, entry, around),
         }
-    }
-}
-
-/// Checks what every operator has; answers its condition.
-fn common(common: &Common, next: Option<&str>, path: &str, problems: &mut Vec<Problem>) -> Option<Condition> {
-    if let Some(output) = &common.output
-        && Some(output.as_str()) != next
-    {
-        let message = match next {
-            Some(next) => format!("entries go to the next operator, which is {next:?}; leave `output` out"),
-            None => "this is the last operator, its entries go to the pipeline; leave `output` out".to_owned(),
-        };
-        problems.push(Problem::at(format!("{path}.output"), message));
-    }
-    let condition = common.r#if.as_deref().map(Condition::new)?;
-    condition.map_err(|error| problems.push(Problem::at(format!("{path}.if"), error.to_string()))).ok()
-}
-
-fn action(kind: &Kind, path: &str, problems: &mut Vec<Problem>) -> Option<Action> {
-    Some(match kind {
-        Kind::JsonParser(c) => Action::Json { parser: Parser::build(&c.parser, path, problems)?, ints: c.parse_ints },
-        Kind::RegexParser(c) => {
-            let regex = build_regex(&c.regex, path, problems);
-            Action::Regex { parser: Parser::build(&c.parser, path, problems)?, regex: regex? }
-        }
-        Kind::TimeParser(c) => Action::Time(Time::build(&c.time, path, problems)?),
-        Kind::SeverityParser(c) => Action::Severity(SeverityReader::build(&c.severity, path, problems)?),
-        Kind::TraceParser(c) => {
-            Action::Trace(TraceReader::build(&c.trace, &[Field::root(Root::Body), Field::root(Root::Attributes)]))
-        }
-        Kind::Add(c) => {
-            let field = required(c.field.as_ref(), path, "field", problems);
-            let value = required(c.value.as_ref(), path, "value", problems)?;
-            if value.as_text().is_some_and(|text| text.starts_with("EXPR(")) {
-                let message = "expressions are not carried out; give a value, or use `copy` for that of another field";
-                problems.push(Problem::at(format!("{path}.value"), message));
-            }
-            Action::Add { field: field?, value }
-        }
-        Kind::Copy(c) | Kind::Move(c) => {
-            let from = required(c.from.as_ref(), path, "from", problems);
-            let to = required(c.to.as_ref(), path, "to", problems)?;
-            let from = from?;
-            if matches!(kind, Kind::Move(_)) { Action::Move { from, to } } else { Action::Copy { from, to } }
-        }
-        Kind::Remove(c) => Action::Remove { field: required(c.field.as_ref(), path, "field", problems)? },
-        Kind::Noop(_) => Action::Noop,
-    })
-}
-
-fn build_regex(pattern: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Regex> {
-    let problem = match re2::regex(pattern) {
-        _ if pattern.is_empty() => Problem::at(path, "needs \"regex\""),
-        Ok(regex) if regex.capture_names().flatten().next().is_none() => {
-            Problem::at(format!("{path}.regex"), "has no named group; a named group looks like (?P<level>[A-Z]+)")
-        }
-        Ok(regex) => return Some(regex),
-        Err(why) => Problem::at(format!("{path}.regex"), why),
-    };
-    problems.push(problem);
-    None
-}
-
-impl Parser {
-    fn build(config: &ParserConfig, path: &str, problems: &mut Vec<Problem>) -> Option<Parser> {
-        let before = problems.len();
-        let time = config.timestamp.as_ref().and_then(|c| Time::build(c, &format!("{path}.timestamp"), problems));
-        let severity =
-            config.severity.as_ref().and_then(|c| SeverityReader::build(c, &format!("{path}.severity"), problems));
-        let trace = config.trace.as_ref().map(|c| TraceReader::build(c, std::slice::from_ref(&config.parse_to)));
-        (problems.len() == before).then(|| Parser {
-            from: config.parse_from.clone(),
-            to: config.parse_to.clone(),
-            body: config.body.clone(),
-            time,
-            severity,
-            trace,
-        })
-    }
-
-    /// Parses; then reads time, severity and trace context, each whether or not the others could be read.
-    fn run<'a>(
-        &self,
-        entry: &mut Entry<'a>,
-        now_nanos: u64,
-        parse: impl FnOnce(&Value<'a>) -> Result<Value<'a>, Failed>,
-    ) -> Result<(), Failed> {
-        let parsed = parse(entry.get(&self.from).ok_or_else(|| missing(&self.from))?)?;
-        set(entry, &self.to, parsed)?;
-        if let Some(body) = self.body.as_ref().and_then(|field| entry.get(field)).cloned() {
-            set(entry, &Field::root(Root::Body), body)?;
-        }
-        let time = self.time.as_ref().map_or(Ok(()), |t| t.read(entry, now_nanos));
-        let severity = self.severity.as_ref().map_or(Ok(()), |s| s.read(entry));
-        if let Some(trace) = &self.trace {
-            trace.read(entry);
-        }
-        time.and(severity)
-    }
-}
-
-impl Action {
-    fn run(&self, entry: &mut Entry<'_>, now_nanos: u64) -> Result<(), Failed> {
-        match self {
-            Action::Json { parser, ints } => parser.run(entry, now_nanos, |value| json(value, *ints)),
-            Action::Regex { parser, regex } => parser.run(entry, now_nanos, |value| groups(value, regex)),
-            Action::Time(time) => time.read(entry, now_nanos),
-            Action::Severity(severity) => severity.read(entry),
-            Action::Trace(trace) => {
-                trace.read(entry);
-                Ok(())
-            }
-            Action::Add { field, value } => set(entry, field, value.clone()),
-            Action::Copy { from, to } => {
-                let value = entry.get(from).cloned().ok_or_else(|| missing(from))?;
-                set(entry, to, value)
-            }
-            Action::Move { from, to } => {
-                let value = entry.remove(from).ok_or_else(|| missing(from))?;
-                set(entry, to, value)
-            }
-            Action::Remove { field } => entry.remove(field).map(|_| ()).ok_or_else(|| missing(field)),
-            Action::Noop => Ok(()),
-        }
-    }
-}
-
-fn set<'a>(entry: &mut Entry<'a>, field: &Field, value: Value<'a>) -> Result<(), Failed> {
-    let kind = value.kind();
-    entry.set(field, value).map_err(|_| format!("{field} cannot be {kind}, only a map").into())
-}
-
-/// What is parsed borrows from the line where the line itself is parsed.
-fn json<'a>(value: &Value<'a>, ints: bool) -> Result<Value<'a>, Failed> {
-    let parsed = match text_of(value)? {
-        Cow::Borrowed(text) => from_json(text, ints),
-        Cow::Owned(text) => match from_json(&text, ints) {
-            Ok(value) => Ok(value.into_owned()),
-            Err(error) => Err(error),
-        },
-    };
-    match parsed {
-        Ok(map @ Value::Map(_)) => Ok(map),
-        Ok(other) => Err(format!("it is {}, not a JSON object", other.kind()).into()),
-        Err(error) => Err(format!("it is no JSON: {error}").into()),
-    }
-}
-
-/// A group that took no part in the match is empty text, as in Go.
-fn groups<'a>(value: &Value<'a>, regex: &Regex) -> Result<Value<'a>, Failed> {
-    fn named<'t>(regex: &Regex, text: &'t str) -> Result<Value<'t>, Failed> {
-        let found = regex.captures(text).ok_or("it does not match the regular expression")?;
-        let mut map = Map::default();
-        for name in regex.capture_names().flatten() {
-            map.set(name.to_owned(), Value::text(found.name(name).map_or("", |group| group.as_str())));
-        }
-        Ok(Value::Map(map))
-    }
-    match text_of(value)? {
-        Cow::Borrowed(text) => named(regex, text),
-        Cow::Owned(text) => named(regex, &text).map(Value::into_owned),
-    }
-}
-
-fn text_of<'a>(value: &Value<'a>) -> Result<Cow<'a, str>, Failed> {
-    match value {
-        Value::Text(text) => Ok(text.clone()),
-        other => Err(format!("it is {}, only text can be parsed", other.kind()).into()),
     }
 }

@@ -51,9 +51,9 @@ impl Time {
     ///
     /// # Errors
     /// When there is no such field, or it states no time in the layout.
-    pub fn read(&self, entry: &mut Entry<'_>, now_nanos: u64) -> Result<(), Failed> {
+    pub fn read(&self, entry: &mut Entry<'_>) -> Result<(), Failed> {
         let value = entry.get(&self.from).ok_or_else(|| missing(&self.from))?;
-        let time = self.layout.read(value, now_nanos);
+        let time = self.layout.read(value, entry.observed);
         entry.time = Some(time.ok_or_else(|| format!("{} states no time in the layout", self.from))?);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Operators, one behaviour each: a config, a line, and the record that comes out.
 
-use pipeline::config::{Settings, testing};
+use pipeline::config::{Problem, Settings, testing};
 use serde::Deserialize;
 
 use super::*;
@@ -30,10 +30,33 @@ fn run(yaml: &str, line: &str) -> (String, Vec<String>) {
     let steps = steps(yaml);
     let mut file = Map::default();
     file.set("log.file.name", Value::text("a.log"));
-    let mut entry = Entry::new(Value::text(line), file, Map::default());
-    let mut troubles = Vec::new();
-    let goes_on = steps.run(&mut entry, NOW, |t| troubles.push(format!("{} {}: {}", t.operator, t.loud, t.why)));
-    (if goes_on { show(&entry) } else { "dropped".to_owned() }, troubles)
+    let entry = Entry::new(Value::text(line), file, Map::default(), NOW);
+    let (mut held, mut seen) = (Held::default(), Seen::default());
+    let mut around = Around { held: &mut held, place: Position::START, now: Instant::now(), of_path: &[] };
+    steps.run(entry, &mut around, &mut seen);
+    (seen.entries.pop().unwrap_or_else(|| "dropped".to_owned()), seen.troubles)
+}
+
+/// What comes out.
+#[derive(Default)]
+struct Seen {
+    entries: Vec<String>,
+    gone: Vec<Gone>,
+    troubles: Vec<String>,
+}
+
+impl Out for Seen {
+    fn entry(&mut self, entry: &Entry<'_>) {
+        self.entries.push(show(entry));
+    }
+
+    fn gone(&mut self, why: Gone) {
+        self.gone.push(why);
+    }
+
+    fn trouble(&mut self, t: Trouble<'_>) {
+        self.troubles.push(format!("{} {}: {}", t.operator, t.loud, t.why));
+    }
 }
 
 fn show(entry: &Entry<'_>) -> String {
@@ -50,6 +73,9 @@ fn show(entry: &Entry<'_>) -> String {
     }
     if entry.severity.0 > 0 || !entry.severity_text.is_empty() {
         add("@severity", format!("{}:{}", entry.severity.0, entry.severity_text));
+    }
+    if let Some(name) = &entry.scope_name {
+        add("@scope", name.to_string());
     }
     for (name, id) in [("@trace", entry.trace_id.map(|i| i.to_vec())), ("@span", entry.span_id.map(|i| i.to_vec()))] {
         if let Some(id) = id {
@@ -203,6 +229,118 @@ operators:
 }
 
 #[test]
+fn pairs_and_values_with_commas_become_maps() {
+    check(
+        "operators: [{ type: key_value_parser, parse_to: body, scope_name: { parse_from: body.logger } }]",
+        "level=info logger='a b'",
+        r#"body={level:"info",logger:"a b"} @scope=a b"#,
+    );
+    check(
+        "operators: [{ type: csv_parser, header: 'id,severity, message', severity: { parse_from: attributes.severity } }]",
+        r#"1,warn,"a, b""#,
+        r#"body="1,warn,\"a, b\"" id="1" severity="warn" message="a, b" @severity=13:warn"#,
+    );
+    check(
+        r"
+operators:
+  - { type: add, field: attributes.names, value: a;b }
+  - { type: csv_parser, header_attribute: names, header_delimiter: ';', delimiter: '|', parse_to: body }
+  - { type: remove, field: attributes.names }
+",
+        "1|2",
+        r#"body={a:"1",b:"2"}"#,
+    );
+}
+
+#[test]
+fn retain_flatten_and_replace_change_what_is_there() {
+    let line = r#"{"a":{"b":{"c":1,"d":2}},"e":"\u001b[31mred\u001b[0m 7"}"#;
+    check(
+        "
+operators:
+  - { type: json_parser, parse_to: body, parse_ints: true }
+  - { type: add, field: attributes.x, value: 1 }
+  - { type: flatten, field: body.a.b }
+  - { type: flatten, field: body.a }
+  - { type: regex_replace, field: body.e, regex_name: ansi_control_sequences }
+  - { type: regex_replace, field: body.e, regex: '(r)ed (\\d)', replace_with: '$2$1' }
+  - { type: retain, fields: [body.c, body.e] }
+",
+        line,
+        r#"body={c:1,e:"7r"} x=1"#,
+    );
+}
+
+#[test]
+fn a_filter_drops_what_it_is_told_to_or_a_part_of_it() {
+    let yaml = "operators: [{ type: filter, expr: 'body contains \"debug\"' }]";
+    assert_eq!(run(yaml, "a debug line").0, "dropped");
+    check(yaml, "another", r#"body="another""#);
+    let steps = steps("operators: [{ type: filter, expr: 'true', drop_ratio: 0.25 }]");
+    let (mut held, mut seen) = (Held::default(), Seen::default());
+    let mut around = Around { held: &mut held, place: Position::START, now: Instant::now(), of_path: &[] };
+    for _ in 0..1000 {
+        let entry = Entry::new(Value::text("x"), Map::default(), Map::default(), NOW);
+        steps.run(entry, &mut around, &mut seen);
+    }
+    assert!((240..=260).contains(&seen.gone.len()), "{}", seen.gone.len());
+    assert!(seen.gone.iter().all(|why| *why == Gone::Filtered));
+}
+
+#[test]
+fn entries_take_the_way_of_the_first_route_that_holds() {
+    let yaml = r#"
+operators:
+  - type: router
+    routes:
+      - { expr: 'body startsWith "{"', output: json, attributes: { kind: json } }
+      - { expr: 'body startsWith "-"', output: end }
+    default: words
+  - { type: json_parser, id: json, parse_ints: true, output: end }
+  - { type: regex_parser, id: words, regex: '^(?P<first>\w+)' }
+  - { type: noop, id: end }
+"#;
+    check(yaml, r#"{"n":1}"#, r#"body="{\"n\":1}" kind="json" n=1"#);
+    check(yaml, "two words", r#"body="two words" first="two""#);
+    check(yaml, "- x", r#"body="- x""#);
+    let lost = "operators: [{ type: router, routes: [{ expr: 'false', output: end }] }, { type: noop, id: end }]";
+    assert_eq!(run(lost, "x").0, "dropped");
+}
+
+#[test]
+fn entries_are_put_together_by_their_first_or_last_one() {
+    let combine = |yaml: &str, lines: &[&str]| {
+        let steps = steps(&format!("operators: [{{ type: recombine, combine_field: body, {yaml} }}]"));
+        let (mut held, mut seen) = (Held::default(), Seen::default());
+        for (i, line) in lines.iter().enumerate() {
+            let mut attributes = Map::default();
+            attributes.set("n", Value::Int(i64::try_from(i).unwrap()));
+            let entry = Entry::new(Value::text(*line), attributes, Map::default(), NOW);
+            let place = Position { offset: i as u64, ..Position::START };
+            let mut around = Around { held: &mut held, place, now: Instant::now(), of_path: &[] };
+            steps.run(entry, &mut around, &mut seen);
+        }
+        (seen.entries, held.first().map(|p| p.offset))
+    };
+    let first = r#"is_first_entry: body startsWith "-""#;
+    assert_eq!(
+        combine(first, &["a", "-b", "c", "-d", "-e"]),
+        (vec![r#"body="a" n=0"#.into(), r#"body="-b\nc" n=1"#.into(), r#"body="-d" n=3"#.into()], Some(4))
+    );
+    let last = r#"is_last_entry: body endsWith ".", combine_with: " ", overwrite_with: newest"#;
+    assert_eq!(
+        combine(last, &["a", "b.", "c.", "d"]),
+        (vec![r#"body="a b." n=1"#.into(), r#"body="c." n=2"#.into()], Some(3))
+    );
+    let few = r#"is_last_entry: body == ".", max_unmatched_batch_size: 2"#;
+    assert_eq!(combine(few, &["a", "b", "c"]).0, [r#"body="a\nb" n=0"#]);
+    let sources = r#"is_last_entry: body endsWith ".", source_identifier: body, max_sources: 2"#;
+    assert_eq!(combine(sources, &["a", "b", "c", "a"]).0, [r#"body="a" n=0"#, r#"body="b" n=1"#]);
+    let bytes = r#"is_last_entry: body endsWith ".", max_log_size: 3"#;
+    assert_eq!(combine(bytes, &["ab", "cd", "e"]), (vec![r#"body="ab\ncd" n=0"#.into()], Some(2)));
+}
+
+#[test]
 fn what_fails_goes_on_or_is_dropped_as_on_error_says() {
     for (on_error, goes_on, loud) in
         [("send", true, true), ("send_quiet", true, false), ("drop", false, true), ("drop_quiet", false, false)]
@@ -262,33 +400,36 @@ fn everything_wrong_with_operators_is_said_at_once() {
         r#"
 operators:
   - type: json_parser
-    if: len(body) > 3
+    if: now() > 3
     timestamp: { parse_from: attributes.t, layout: '%Q', location: Europe/Berlin }
     severity: { mapping: { bad: x } }
   - { type: json_parser, output: nowhere }
+  - { type: noop, id: json_parser }
+  - { type: noop, id: back, output: back }
   - { type: regex_parser, id: a, regex: '(x' }
-  - { type: regex_parser, id: b, regex: 'x' }
-  - { type: add, field: attributes.x, value: EXPR(body) }
+  - { type: regex_parser, id: a, regex: 'x' }
+  - { type: add, field: attributes.x, value: EXPR(body -) }
   - { type: move, from: message, to: body }
   - { type: remove }
   - { type: recombine }
+  - { type: syslog_parser }
 "#,
     );
     for want in [
-        "`len` is not understood",
+        "`now` is not understood",
         "unknown directive %Q",
         "only UTC is carried out",
         "is no severity",
         "needs \"parse_from\"",
-        "the id \"json_parser\" is taken",
-        "entries go to the next operator, which is \"a\"",
+        "the id \"a\" is taken",
+        "there is no operator \"nowhere\"; there are json_parser1, json_parser2, json_parser, back, a",
         "is not a regular expression",
         "has no named group",
-        "use `copy`",
+        "is no number",
         "is \"message\", which is no field",
         "needs \"field\"",
-        "recombine",
-        "regex_parser",
+        "needs either \"is_first_entry\" or \"is_last_entry\"",
+        "syslog_parser",
     ] {
         assert!(errors.contains(want), "{want} is not in:\n{errors}");
     }

@@ -197,9 +197,10 @@ impl<'a> Map<'a> {
         self.0.iter().map(|(k, v)| (k.as_ref(), v))
     }
 
-    /// Forgets all.
-    pub fn clear(&mut self) {
-        self.0.clear();
+    /// The same, with texts borrowed from this one.
+    pub fn borrowed(&'a self) -> Map<'a> {
+        let text = |value: &'a Value<'a>| value.as_text().map_or_else(|| value.clone(), Value::text);
+        Map(self.0.iter().map(|(k, v)| (Cow::Borrowed(&**k), text(v))).collect())
     }
 
     /// Writes each entry as a `KeyValue` in field `number`.

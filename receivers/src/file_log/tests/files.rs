@@ -102,6 +102,82 @@ attributes: { log.file.path: mine }",
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_many_files_the_first_ones_by_an_order_are_read() {
+    let rig = Rig::new(
+        "ordering_criteria:
+  regex: '^/logs/(?P<name>[a-z]+)-(?P<number>\\d+)-(?P<day>\\d+)\\.log$'
+  group_by: '^/logs/(?P<name>[a-z]+)-'
+  top_n: 2
+  sort_by:
+    - { regex_key: day, sort_type: timestamp, format: '%Y%m%d' }
+    - { regex_key: number, sort_type: numeric, ascending: true }",
+    );
+    for name in ["a-2-20261120", "a-10-20261120", "a-1-20261119", "b-1-20200101", "b-x-20200101"] {
+        rig.files.put(format!("/logs/{name}.log"), format!("{name}\n"));
+    }
+    let running = rig.start().await;
+    let mut got = rig.lines_after(1).await;
+    got.sort();
+    assert_eq!(got, ["a-10-20261120", "a-2-20261120", "b-1-20200101"]);
+    rig.files.put("/logs/a-7-20261121.log", "newest\n");
+    assert_eq!(rig.lines_after(1).await, ["newest"]);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_are_removed_on_request_when_everything_in_them_has_arrived() {
+    let rig = Rig::new("delete_after_read: true");
+    rig.sink.then(Err(pipeline::component::Refused::retry("full", "later")));
+    rig.files.put("/logs/a.log", "one\ntwo");
+    let running = rig.start().await;
+    sleep(A_POLL).await;
+    assert!(rig.files.exists("/logs/a.log"));
+    assert_eq!(rig.lines_after(12).await, ["one", "two"]);
+    assert!(!rig.files.exists("/logs/a.log"));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lines_of_a_header_become_attributes_of_all_records() {
+    let rig = Rig::new(
+        "include_file_name: false
+header:
+  pattern: '^#'
+  metadata_operators:
+    - { type: regex_parser, regex: '^# ?(?P<pair>.*)$', parse_to: body }
+    - { type: key_value_parser, parse_from: body.pair, delimiter: ':', pair_delimiter: ',' }",
+    );
+    rig.files.put("/logs/a.log", "# model: m, tp: 2\n");
+    let running = rig.start().await;
+    sleep(A_POLL).await;
+    rig.files.append("/logs/a.log", "#rank:0\none\n");
+    sleep(A_POLL).await;
+    running.kill().await;
+    rig.files.append("/logs/a.log", "# two\n");
+    let running = rig.start().await;
+    sleep(A_POLL).await;
+    let mut got = Vec::new();
+    for_each_record(&rig.sink.take(), |_, r| got.push(format!("{} {}", show(r.body), attributes(r).join(" "))));
+    assert_eq!(got, ["one model=m tp=2 rank=0", "# two model=m tp=2 rank=0"]);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn attributes_may_be_expressions() {
+    let rig = Rig::new(
+        "include_file_name: false\nattributes: { size: EXPR(len(body)) }\nresource: { first: EXPR(body ?? 1), b: c }",
+    );
+    rig.files.put("/logs/a.log", "abc\n");
+    let running = rig.start().await;
+    let batches = rig.sink.wait_for_items(1).await;
+    for_each_record(&batches, |_, record| assert_eq!(attributes(record), ["size=3"]));
+    let resource = resources(&batches[0].parts()[0]).next().unwrap().unwrap();
+    assert_eq!(resource.attributes().find("first").unwrap().unwrap().as_text(), Some("abc"));
+    assert_eq!(resource.attributes().find("b").unwrap().unwrap().as_text(), Some("c"));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_logs_pipeline_nothing_is_read() {
     let rig = Rig::new("");
     rig.files.put("/logs/a.log", "a\n");
@@ -121,14 +197,16 @@ poll_interval: 0
 fingerprint_size: 15
 max_log_size: 0
 max_concurrent_files: 1
-encoding: utf-16le
+encoding: ebcdic
 format: json
 operators: [{ type: noop }]
-compression: gzip
+compression: lz4
 delete_after_read: true
-max_batches: 3
+acquire_fs_lock: true
 storage: file_storage
-multiline: { line_start_pattern: x }
+multiline: { line_start_pattern: '(', omit_pattern: true }
+header: { pattern: '^#', metadata_operators: [{ type: key_value_parser, delimiter: '' }] }
+ordering_criteria: { regex: 'x(?P<n>\\d+)', sort_by: [{ regex_key: m, sort_type: numeric }, { sort_type: timestamp, regex_key: n, format: '%Q' }] }
 attributes: { a: EXPR(x) }
 start_at: middle
 include_file_nam: true
@@ -143,14 +221,17 @@ include_file_nam: true
         "the least is 16 bytes",
         "the least is 1 byte",
         "the least is 2",
-        "encodings that work are utf-8",
+        "encodings are utf-8",
         "leave out `format` or `operators`",
-        "compressed files are not carried out yet",
-        "files are never deleted",
-        "only 0: all files are read in turn",
+        "must be gzip or auto",
+        "'settings::delete_after_read': needs `start_at: beginning`",
+        "files are never locked",
         "offsets are kept in the data directory without any extension",
-        "multiline is not carried out yet",
-        "expressions are not carried out",
+        "'settings::multiline::line_start_pattern'",
+        "'settings::header::metadata_operators[0]::delimiter'",
+        "\"m\" is no named group",
+        "unknown directive %Q",
+        "is an expression, which goes with `operators`",
         "middle",
         "did you mean `include_file_name`?",
     ] {

@@ -99,6 +99,23 @@ async fn bytes_that_are_no_utf8_are_passed_on_as_the_encoding_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lines_of_other_encodings_become_text() {
+    let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+    for (encoding, bytes) in
+        [("utf-16le", wide("\u{feff}héllo 中\r\nnext\n")), ("gbk", b"h\xa8\xa6llo \xd6\xd0\nnext\n".to_vec())]
+    {
+        let rig = Rig::new(&format!("encoding: {encoding}\nforce_flush_period: 0"));
+        let running = rig.start().await;
+        for piece in bytes.chunks(3) {
+            rig.files.append("/logs/a.log", piece);
+            sleep(A_POLL).await;
+        }
+        assert_eq!(rig.lines(), ["héllo 中", "next"], "{encoding}");
+        running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn lines_longer_than_a_read_and_than_the_limit_are_whole_split_or_cut() {
     let long = "x".repeat(700_000);
     let longer = "y".repeat(1_500_000);

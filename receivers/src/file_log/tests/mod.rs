@@ -1,5 +1,6 @@
 //! The receiver on a file system in memory, with a paused clock: what is written to files, and the records that come out.
 
+mod compressed;
 mod files;
 mod house;
 mod lines;
@@ -8,6 +9,7 @@ mod real;
 mod refusals;
 mod restarts;
 mod rotation;
+mod together;
 mod torture;
 
 use std::path::PathBuf;
