@@ -90,10 +90,16 @@ impl Answer {
     }
 }
 
-/// Where the last attempt at a batch stopped. Holds at most one batch, which delivery holds too as long as it tries.
-#[derive(Default)]
-pub struct Progress {
-    unfinished: Mutex<Option<Unfinished>>,
+/// Where the last attempt at a batch stopped. Holds at most one batch, which delivery holds too as long as it tries, and
+/// beside it what the exporter must know to cut the batch as before.
+pub struct Progress<M = ()> {
+    unfinished: Mutex<Option<Unfinished<M>>>,
+}
+
+impl<M> Default for Progress<M> {
+    fn default() -> Progress<M> {
+        Progress { unfinished: Mutex::new(None) }
+    }
 }
 
 impl Progress {
@@ -102,7 +108,23 @@ impl Progress {
     /// # Errors
     /// `Retry` when a request may be taken later, `Reject` when none was taken, whatever is in it.
     pub async fn export(&self, batch: &Batch, requests: &impl Requests, dropped: Dropped) -> Exported {
-        let mut turn = self.begin(batch, requests.lanes());
+        self.export_with(batch, (), requests, dropped).await
+    }
+}
+
+impl<M: Clone + Send> Progress<M> {
+    /// What was kept with the last attempt, where it was at this batch.
+    pub fn memo(&self, batch: &Batch) -> Option<M> {
+        let unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+        unfinished.as_ref().filter(|left| is_same(&left.batch, batch)).map(|left| left.memo.clone())
+    }
+
+    /// The same as `export`; `memo` is kept until the batch is finished.
+    ///
+    /// # Errors
+    /// See there.
+    pub async fn export_with(&self, batch: &Batch, memo: M, requests: &impl Requests, dropped: Dropped) -> Exported {
+        let mut turn = self.begin(batch, memo, requests.lanes());
         let lanes = turn.lanes.iter_mut().enumerate().map(|(number, lane)| lane.run(number, requests));
         let refused = join_all(lanes).await.into_iter().filter_map(Result::err).reduce(later);
         if let Some(refused) = refused {
@@ -117,33 +139,36 @@ impl Progress {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    fn begin(&self, batch: &Batch, lanes: usize) -> Turn<'_> {
+    fn begin(&self, batch: &Batch, memo: M, lanes: usize) -> Turn<'_, M> {
         let left = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).take();
         let lanes = match left {
             Some(left) if is_same(&left.batch, batch) && left.lanes.len() == lanes => left.lanes,
             _ => (0..lanes).map(|_| Lane::default()).collect(),
         };
-        Turn { progress: self, batch: batch.clone(), lanes, is_finished: false }
+        Turn { progress: self, batch: batch.clone(), memo, lanes, is_finished: false }
     }
 }
 
-struct Unfinished {
+struct Unfinished<M> {
     batch: Batch,
+    memo: M,
     lanes: Vec<Lane>,
 }
 
 /// One attempt. What is unfinished is put back at its end, also when it is given up half-way.
-struct Turn<'a> {
-    progress: &'a Progress,
+struct Turn<'a, M: Clone> {
+    progress: &'a Progress<M>,
     batch: Batch,
+    memo: M,
     lanes: Vec<Lane>,
     is_finished: bool,
 }
 
-impl Drop for Turn<'_> {
+impl<M: Clone> Drop for Turn<'_, M> {
     fn drop(&mut self) {
         if !self.is_finished {
-            let unfinished = Unfinished { batch: self.batch.clone(), lanes: std::mem::take(&mut self.lanes) };
+            let (batch, memo) = (self.batch.clone(), self.memo.clone());
+            let unfinished = Unfinished { batch, memo, lanes: std::mem::take(&mut self.lanes) };
             *self.progress.unfinished.lock().unwrap_or_else(PoisonError::into_inner) = Some(unfinished);
         }
     }

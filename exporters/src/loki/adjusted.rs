@@ -19,6 +19,7 @@ pub struct Adjusted {
     line_split: Counted,
     line_cut: Counted,
     time_missing: Counted,
+    backfilled: Counted,
 }
 
 impl Adjusted {
@@ -35,20 +36,27 @@ impl Adjusted {
             logged: Mutex::new(None),
         };
         Adjusted {
-            label_moved: counted(
-                "label_moved",
-                "a stream has too many or too long labels, moved to structured metadata",
-            ),
+            label_moved: counted("label_moved", "a stream has too many or too long labels"),
             metadata_dropped: counted("metadata_dropped", "a record has more structured metadata than Loki takes"),
             line_split: counted("line_split", "a line is longer than max_line_bytes and was split"),
             line_cut: counted("line_cut", "a line is longer than max_line_bytes and was cut"),
             time_missing: counted("time_missing", "a record has no time and was given the present one"),
+            backfilled: counted(
+                "backfilled",
+                "an entry is too old for its stream and went to one with backfill=\"true\"",
+            ),
         }
     }
 
-    /// Labels that are not labels of their stream.
-    pub fn labels_moved(&self, labels: usize) {
-        self.label_moved.add(labels);
+    /// Labels that are not labels of their stream, of which there may be so many.
+    pub fn labels_moved(&self, labels: &[(String, String)], most: usize) {
+        self.label_moved.add_with(labels.len(), || {
+            let names: Vec<_> = labels.iter().map(|(name, _)| name.as_str()).collect();
+            format!(
+                ": {} became structured metadata; the most is {most} labels, with values of 2048 bytes (max_labels)",
+                names.join(", ")
+            )
+        });
     }
 
     /// Keys of structured metadata for which there was no room.
@@ -62,6 +70,11 @@ impl Adjusted {
             LongLines::Split => self.line_split.add(1),
             LongLines::Cut => self.line_cut.add(1),
         }
+    }
+
+    /// An entry that is too old for its stream.
+    pub fn backfilled(&self) {
+        self.backfilled.add(1);
     }
 
     /// A record without any time.
@@ -78,6 +91,11 @@ struct Counted {
 
 impl Counted {
     fn add(&self, count: usize) {
+        self.add_with(count, String::new);
+    }
+
+    /// The same with more words for the log.
+    fn add_with(&self, count: usize, more: impl FnOnce() -> String) {
         if count == 0 {
             return;
         }
@@ -85,7 +103,7 @@ impl Counted {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         if logged.is_none_or(|at| at.elapsed() >= QUIET) {
             *logged = Some(Instant::now());
-            tracing::warn!(so_far = self.counter.get(), "{}", self.message);
+            tracing::warn!(so_far = self.counter.get(), "{}{}", self.message, more());
         }
     }
 }

@@ -12,26 +12,28 @@ pub fn dropped(reason: &Reason, body: &str, streams: &[(&str, usize)]) -> Option
     }
     let all: usize = streams.iter().map(|(_, items)| items).sum();
     let mut dropped = Dropped::default();
-    let mut count = |text: &str, items: usize| {
+    let mut count = |text: &str, place: &str, items: usize| {
         let code = code(text);
         let items = if code == BAD_LABELS { of_stream(text, streams).unwrap_or(items) } else { items };
         let left = all - dropped.items();
-        dropped.add_reason(Reason::new(code, reason.message.clone()), items.min(left));
+        dropped.add_reason(Reason::new(code, message(text, place, streams)), items.min(left));
     };
     if body.contains(TOTAL) {
         // An ingester: each entry with its reason, then how many there are in all.
         let mut parts = body.split(TOTAL);
         let mut text = parts.next().unwrap_or_default();
         for part in parts {
-            count(text, leading_number(part));
-            text = part;
+            // The stream stands behind the number, in the same line.
+            let (place, rest) = part.split_once('\n').unwrap_or((part, ""));
+            count(text, place, leading_number(part));
+            text = rest;
         }
     } else {
         // The distributor: kinds of errors, with their numbers where there are several.
         for complaint in body.split(['\n', ';']).map(str::trim).filter(|c| !c.is_empty()) {
             match complaint.split_once(" errors like: ") {
-                Some((number, text)) => count(text, leading_number(number)),
-                None => count(complaint, 1),
+                Some((number, text)) => count(text, text, leading_number(number)),
+                None => count(complaint, complaint, 1),
             }
         }
     }
@@ -40,6 +42,16 @@ pub fn dropped(reason: &Reason, body: &str, streams: &[(&str, usize)]) -> Option
         dropped.add_reason(Reason::new("loki_400", reason.message.clone()), 1.min(all));
     }
     Some(dropped)
+}
+
+/// The stream that a complaint is about, as far as it is known, and its words.
+fn message(text: &str, place: &str, streams: &[(&str, usize)]) -> String {
+    let named = streams.iter().find(|(labels, _)| place.contains(labels));
+    let stream = named.or(streams.first().filter(|_| streams.len() == 1)).map_or("a stream", |(labels, _)| *labels);
+    // Of several entries with the same complaint the last is enough.
+    let words = text.rsplit_once("reason: ").map_or(text, |(_, words)| words);
+    let words = words.split_once("',").map_or(words, |(words, _)| words).trim_matches(['\'', '\n', ' ']);
+    format!("{stream}: {words}")
 }
 
 /// Words of errors that come before any entry is looked at.
@@ -97,6 +109,22 @@ mod tests {
         let one = format!("{ignored}{ignored}user 'fake', total ignored: 2 out of 7 for stream: {{a=\"b\"}}");
         check(&one, Some(&[("too_far_behind", 2)]));
         check(&format!("{one}\n{one}"), Some(&[("too_far_behind", 4)]));
+    }
+
+    #[test]
+    fn each_reason_names_its_stream_and_lokis_words() {
+        let check = |body: &str, expected: &[&str]| {
+            let dropped = dropped(&Reason::new("http_400", "said"), body, STREAMS).unwrap();
+            let messages: Vec<_> = dropped.into_counts().into_iter().map(|(r, _)| r.message.into_owned()).collect();
+            assert_eq!(messages, expected);
+        };
+        let ignored = "entry with timestamp 2026-01-01 00:00:00 +0000 UTC ignored, reason: 'entry too far behind',\n";
+        let total = |stream: &str| format!("user 'fake', total ignored: 1 out of 7 for stream: {stream}");
+        let one = format!("{ignored}{}\n{ignored}{}", total(STREAMS[0].0), total(STREAMS[1].0));
+        check(&one, &[r#"{a="b"}: entry too far behind"#, r#"{c="d", e="f"}: entry too far behind"#]);
+        let old = "entry for stream '{c=\"d\", e=\"f\"}' has timestamp too old: 2020-01-01T00:00:00Z";
+        check(old, &[&format!("{}: {old}", STREAMS[1].0)]);
+        check("what now", &["a stream: what now"]);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use pipeline::config::{Problem, Settings};
+use pipeline::config::{GoDuration, Problem, Settings};
 use pipeline::net::config::{Compression, HttpClientConfig};
 use serde::Deserialize;
+
+use super::preset::Preset;
 
 /// `loki`, without what delivery reads.
 #[derive(Clone, Debug, Deserialize)]
@@ -13,6 +15,8 @@ pub struct Config {
     /// The push URL, with the keys of an HTTP client.
     #[serde(rename = "~client")]
     pub client: HttpClientConfig,
+    /// What a known source needs (ours).
+    pub preset: Option<Preset>,
     /// Labels of every stream that lacks them (ours).
     pub labels: BTreeMap<String, String>,
     /// Resource attributes that are stream labels (ours; older: the attribute `loki.resource.labels`).
@@ -33,6 +37,9 @@ pub struct Config {
     pub long_lines: LongLines,
     /// Move entries of a stream with the same time a nanosecond apart (ours).
     pub unique_timestamps: bool,
+    /// How far an entry may be behind the newest of its stream; older ones go to a stream with `backfill="true"`. 0 for
+    /// no such streams (ours).
+    pub backfill_window: GoDuration,
     /// The most bytes of a push, before compression (ours).
     pub max_batch_size_bytes: usize,
 }
@@ -110,6 +117,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             client: HttpClientConfig::default(),
+            preset: None,
             labels: BTreeMap::new(),
             resource_labels: Vec::new(),
             attribute_labels: Vec::new(),
@@ -120,6 +128,7 @@ impl Default for Config {
             max_line_bytes: 256 << 10,
             long_lines: LongLines::default(),
             unique_timestamps: false,
+            backfill_window: GoDuration::from_secs(3600),
             max_batch_size_bytes: 1 << 20,
         }
     }

@@ -1,5 +1,6 @@
 //! From OTLP log records to Loki's streams and entries.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -13,6 +14,7 @@ use super::hints::Hints;
 use super::labels::{Added, Labels};
 use super::line::{Around, pieces};
 use super::metadata::Metadata;
+use super::newest::Times;
 use super::streams::{StreamId, Streams};
 use crate::dropped::Dropped;
 use crate::plain;
@@ -23,15 +25,23 @@ const MOST_REMEMBERED: usize = 256;
 const MOST_BYTES: usize = 256 << 20;
 
 /// Converts a batch of logs, and counts the records for which there is no room. Records without any time get `now`,
-/// nanoseconds since 1970.
+/// nanoseconds since 1970. `times` is how far the streams have come.
 ///
 /// # Errors
 /// When it is malformed.
-pub fn convert(config: &Config, adjusted: &Adjusted, batch: &Batch, now: u64) -> Result<(Streams, Dropped), WireError> {
+pub fn convert(
+    config: &Config,
+    adjusted: &Adjusted,
+    batch: &Batch,
+    now: u64,
+    times: &Times,
+) -> Result<(Streams, Dropped), WireError> {
     let mut converter = Converter {
         config,
         adjusted,
         now,
+        times,
+        backfill_window: u64::try_from(config.backfill_window.get().as_nanos()).unwrap_or(u64::MAX),
         resource: Vec::new(),
         resource_hints: Hints::default(),
         scope: ("", ""),
@@ -57,6 +67,9 @@ struct Converter<'a> {
     config: &'a Config,
     adjusted: &'a Adjusted,
     now: u64,
+    times: &'a Times,
+    /// Nanoseconds, or 0.
+    backfill_window: u64,
     /// Attributes of the resource, without hints.
     resource: Vec<KeyValue<'a>>,
     resource_hints: Hints,
@@ -78,6 +91,10 @@ struct Converter<'a> {
 struct Place<'a> {
     /// `None` where nobody can be the tenant.
     stream: Option<StreamId>,
+    tenant: String,
+    labels: Labels,
+    /// The stream for entries that are too old for this one, and the label for which it has no room.
+    backfill: OnceCell<(StreamId, Option<(String, String)>)>,
     /// Labels for which there was no room.
     moved: Vec<(String, String)>,
     /// The resource's attributes that are not labels.
@@ -126,11 +143,18 @@ impl<'a> Converter<'a> {
         }
         let hints = hints.over(&self.resource_hints);
         let place = self.place(record, &hints)?;
-        let Some(stream) = place.stream else {
+        let Some(mut stream) = place.stream else {
             let message = "a tenant's name has letters, digits and !-_.*'() in it, at most 150 of them";
             self.dropped.add("bad_tenant", message, 1);
             return Ok(());
         };
+        let time = self.time(record);
+        let mut moved = None;
+        if self.backfill_window > 0 && self.times.is_behind(self.out.key(stream), time, self.backfill_window) {
+            let (backfill, left_out) = place.backfill(self.config, &mut self.out);
+            (stream, moved) = (*backfill, left_out.as_ref());
+            self.adjusted.backfilled();
+        }
         let config = self.config;
         let has_level = config.default_labels_enabled.level;
         let is_level = |a: &KeyValue<'_>| has_level && a.key == "level" && a.value.as_text().is_some();
@@ -139,29 +163,38 @@ impl<'a> Converter<'a> {
         let format = hints.format.unwrap_or(config.format);
         self.line.clear();
         around.write(&mut self.line, format)?;
+        if let Some(preset) = config.preset {
+            preset.complete(&mut self.line, record)?;
+        }
         self.metadata.clear();
         if config.structured_metadata != StructuredMetadata::None {
             self.metadata.add_ids(record)?;
         }
         if config.structured_metadata == StructuredMetadata::All {
             self.metadata.add_record(record);
-            place.moved.iter().for_each(|(name, value)| self.metadata.add(name, value));
+            place.moved.iter().chain(moved).for_each(|(name, value)| self.metadata.add(name, value));
             if format == Format::Raw {
                 self.metadata.add_around(&around)?;
             }
         }
         self.adjusted.metadata_dropped(self.metadata.left_out());
-        self.entries(record, stream);
+        self.entries(time, stream);
         Ok(())
     }
 
-    /// Adds the record, as several entries where its line is too long.
-    fn entries(&mut self, record: &LogRecord<'_>, stream: StreamId) {
-        let mut time = record.time_or_observed();
-        if time == 0 {
-            self.adjusted.time_missing();
-            time = self.now;
+    /// When it was, or else the present.
+    fn time(&self, record: &LogRecord<'_>) -> u64 {
+        match record.time_or_observed() {
+            0 => {
+                self.adjusted.time_missing();
+                self.now
+            }
+            time => time,
         }
+    }
+
+    /// Adds the record, as several entries where its line is too long.
+    fn entries(&mut self, time: u64, stream: StreamId) {
         let most = match self.config.long_lines {
             LongLines::Split => usize::MAX,
             LongLines::Cut => 1,
@@ -232,6 +265,9 @@ impl<'a> Converter<'a> {
                 add(attribute.key, &text(attribute.value)?);
             }
         }
+        for (label, attribute) in config.preset.iter().flat_map(|preset| preset.labels(&self.resource)) {
+            add(label, &text(attribute.value)?);
+        }
         let service = |key: &str| self.resource.iter().rfind(|a| a.key == key).map(|a| text(a.value)).transpose();
         let name = service("service.name")?.unwrap_or_default();
         add("service_name", &name);
@@ -254,12 +290,14 @@ impl<'a> Converter<'a> {
         if defaults.exporter {
             add("exporter", "OTLP");
         }
-        self.adjusted.labels_moved(moved.len());
+        self.adjusted.labels_moved(&moved, config.max_labels);
         let tenant = self.tenant(&hints.tenant)?;
-        let is_other = |a: &&KeyValue<'_>| !is_resource_label(config, hints, a.key) && a.key != "service.name";
+        let is_preset = |key: &str| config.preset.is_some_and(|preset| preset.is_label(key));
+        let is_label = |key: &str| is_resource_label(config, hints, key) || is_preset(key);
+        let is_other = |a: &&KeyValue<'_>| !is_label(a.key) && a.key != "service.name";
         let resource = self.resource.iter().filter(is_other).copied().collect();
-        let stream = is_tenant(&tenant).then(|| self.out.stream(&tenant, labels.into_text()));
-        Ok(Place { stream, moved, resource })
+        let stream = is_tenant(&tenant).then(|| self.out.stream(&tenant, labels.clone().into_text()));
+        Ok(Place { stream, tenant, labels, backfill: OnceCell::new(), moved, resource })
     }
 
     /// The value of the attribute that names the tenant, the record's before the resource's.
@@ -278,6 +316,17 @@ impl<'a> Converter<'a> {
         let own = self.attributes.iter().rfind(|a| a.key == "level").and_then(|a| a.value.as_text());
         let named = || Some(record.severity_text).filter(|text| !text.is_empty());
         own.or_else(|| severity(record.severity_number)).or_else(named)
+    }
+}
+
+impl Place<'_> {
+    /// The stream for entries that are too old.
+    fn backfill(&self, config: &Config, out: &mut Streams) -> &(StreamId, Option<(String, String)>) {
+        self.backfill.get_or_init(|| {
+            let mut labels = self.labels.clone();
+            let left_out = labels.add_backfill(config.max_labels);
+            (out.stream(&self.tenant, labels.into_text()), left_out)
+        })
     }
 }
 

@@ -6,11 +6,14 @@ use std::fmt::Write;
 const MOST_NAME: usize = 1024;
 const MOST_VALUE: usize = 2048;
 
+/// The label of streams for entries that are too old for others.
+const BACKFILL: &str = "backfill";
+
 /// What a stream without any label is called, by Loki itself too.
 const NO_LABELS: &str = "{service_name=\"unknown_service\"}";
 
 /// Labels in the order of their importance.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Labels {
     list: Vec<(String, String)>,
 }
@@ -36,6 +39,22 @@ impl Labels {
         }
         self.list.push((name, value.to_owned()));
         Added::Yes
+    }
+
+    /// Adds the label of a stream for entries that are too old for its other one, in any case: where there are as many as
+    /// may be, the least important goes, and is answered.
+    pub fn add_backfill(&mut self, most: usize) -> Option<(String, String)> {
+        let known = self.list.iter().position(|(name, _)| name == BACKFILL);
+        let gone = match known {
+            Some(at) => {
+                self.list.remove(at);
+                None
+            }
+            None if self.list.len() >= most => self.list.pop(),
+            None => None,
+        };
+        self.list.push((BACKFILL.to_owned(), "true".to_owned()));
+        gone
     }
 
     /// `{a="b", c="d"}`, sorted by name.

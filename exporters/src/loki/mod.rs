@@ -9,6 +9,8 @@ mod hints;
 mod labels;
 mod line;
 mod metadata;
+mod newest;
+mod preset;
 mod streams;
 
 #[cfg(test)]
@@ -24,6 +26,7 @@ use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFac
 use adjusted::Adjusted;
 pub use config::Config;
 use convert::convert;
+use newest::{Newest, Times};
 use streams::{Push, Streams};
 
 use crate::http_push::Pusher;
@@ -39,11 +42,19 @@ impl ExporterFactory for Factory {
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Exporter>, Error> {
+        if config.max_labels > LOKIS_LABELS {
+            tracing::warn!(
+                component = %context.id,
+                "max_labels is {}: Loki refuses streams with more than {LOKIS_LABELS} unless its limit is raised",
+                config.max_labels
+            );
+        }
         Ok(Box::new(Loki {
             pusher: Pusher::new(&config.client, &context)?,
             adjusted: Adjusted::new(&context),
             clock: context.doors.clock,
             config,
+            newest: Newest::default(),
             progress: Progress::default(),
         }))
     }
@@ -71,15 +82,23 @@ struct Loki {
     adjusted: Adjusted,
     clock: Clock,
     config: Config,
-    progress: Progress,
+    newest: Newest,
+    /// With how far the streams had come at the first attempt: what goes to which stream stays so for a batch.
+    progress: Progress<Times>,
 }
 
 impl Exporter for Loki {
     fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Exported> {
         Box::pin(async move {
-            let (streams, dropped) = convert(&self.config, &self.adjusted, batch, self.clock.now_unix_nanos())?;
+            let now = self.clock.now_unix_nanos();
+            let times = self.progress.memo(batch).unwrap_or_else(|| self.newest.times());
+            let (streams, dropped) = convert(&self.config, &self.adjusted, batch, now, &times)?;
             let pushes = Pushes { exporter: self, streams: &streams };
-            self.progress.export(batch, &pushes, dropped).await
+            let exported = self.progress.export_with(batch, times, &pushes, dropped).await;
+            if exported.is_ok() {
+                self.newest.sent(streams.newest(), now);
+            }
+            exported
         })
     }
 
@@ -87,6 +106,15 @@ impl Exporter for Loki {
         self.pusher.close();
         Box::pin(async {})
     }
+}
+
+/// The labels of a stream that Loki takes by default.
+const LOKIS_LABELS: usize = 15;
+/// Bytes from which the size of a push may be why it fails at a gateway.
+const HEAVY: usize = 64 << 10;
+
+fn is_gateway(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
 }
 
 /// The streams of one batch on their way.
@@ -113,13 +141,19 @@ impl Requests for Pushes<'_> {
         {
             headers.insert("x-scope-orgid", tenant);
         }
-        let pusher = &self.exporter.pusher;
+        let (pusher, bytes) = (&self.exporter.pusher, push.body.len());
         let response = match pusher.push(&push.body, headers).await {
             Ok(response) => response,
             Err(answer) => return answer,
         };
         if response.status != StatusCode::BAD_REQUEST {
-            return pusher.answer(&response);
+            return match pusher.answer(&response) {
+                // A gateway before Loki says it so.
+                Answer::Retry { after, reason, .. } if is_gateway(response.status) => {
+                    Answer::Retry { after, reason, heavy: bytes >= HEAVY }
+                }
+                answer => answer,
+            };
         }
         let reason = pusher.reason(&response);
         let streams: Vec<_> = push.streams.iter().map(|(labels, items)| (labels.as_str(), *items)).collect();

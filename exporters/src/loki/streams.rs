@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use pipeline::otlp::write::Writer;
 
+use super::newest;
 use crate::requests::Cut;
 
 /// `logproto.PushRequest` and `logproto.StreamAdapter`.
@@ -40,6 +41,7 @@ pub struct Streams {
 
 struct Stream {
     tenant: usize,
+    key: u64,
     labels: String,
 }
 
@@ -77,9 +79,20 @@ impl Streams {
         *self.known.entry((tenant, labels)).or_insert_with_key(|(tenant, labels)| {
             // Once here and once in the table.
             self.label_bytes += labels.len() * 2;
-            self.streams.push(Stream { tenant: *tenant, labels: labels.clone() });
+            let key = newest::key(&self.tenants[*tenant], labels);
+            self.streams.push(Stream { tenant: *tenant, key, labels: labels.clone() });
             StreamId(self.streams.len() - 1)
         })
+    }
+
+    /// What stream that is, for [`newest::Times`].
+    pub fn key(&self, stream: StreamId) -> u64 {
+        self.streams[stream.0].key
+    }
+
+    /// The newest entry of each stream, by its key.
+    pub fn newest(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.entries.iter().map(|entry| (self.streams[entry.stream].key, entry.time))
     }
 
     /// Bytes of all entries and labels.

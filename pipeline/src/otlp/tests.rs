@@ -309,3 +309,26 @@ fn whole_items_are_rewritten() {
     assert_eq!(shown(&edited.bytes), "one/a: 2 3 | two/a: five 6");
     assert_eq!((edited.items_removed, edited.items_added), (2, 0));
 }
+
+#[test]
+fn what_is_appended_to_an_item_stands_behind_everything_else() {
+    let mut w = Writer::new();
+    w.message(request::RESOURCES, |w| {
+        w.message(resource_group::SCOPES, |w| {
+            w.message(scope_group::ITEMS, |w| w.text(metric::NAME, "m"));
+            w.message(scope_group::ITEMS, |w| w.text(metric::NAME, "n"));
+        });
+    });
+    let request = w.into_bytes();
+    let edited = edit::items(Signal::Metrics, &request, |_, raw, out| {
+        if Metric::view(raw)?.name == "n" {
+            return Ok(Change::Keep);
+        }
+        out.message(metric::GAUGE, |w| w.message(metric::POINTS, |w| w.double(number_point::AS_DOUBLE, 1.0)));
+        Ok(Change::Append)
+    });
+    let edited = edited.unwrap().unwrap();
+    assert_eq!((edited.items_removed, edited.items_added), (0, 1));
+    assert_eq!(count::items(Signal::Metrics, &edited.bytes), Ok(1));
+    assert!(edited.bytes.len() > request.len() + 10 && edited.bytes.ends_with(b"\x0a\x01n"));
+}

@@ -8,6 +8,7 @@ use pipeline::config::{ByteSize, GoDuration, Problem, Settings, StringList};
 use serde::Deserialize;
 
 use super::exemplars::Rules;
+use super::ids::KEY_LENS;
 
 /// The config of `trace_correlation`.
 #[derive(Clone, Debug, Deserialize)]
@@ -193,6 +194,8 @@ pub struct Choice {
     pub wait: Duration,
     /// See [`Config::log_ids`].
     pub log_ids: bool,
+    /// The lengths of keys that matter on log records, as bits.
+    pub log_key_lens: u64,
     /// Names of the log records' attributes.
     pub log_attributes: Vec<String>,
     /// Names and meanings of the spans' attributes.
@@ -245,6 +248,7 @@ impl Choice {
         Choice {
             wait: if is_held { config.wait.get() } else { Duration::ZERO },
             log_ids: config.log_ids,
+            log_key_lens: lens(config.log_attributes.keys().map(String::len).chain(KEY_LENS)),
             log_attributes: config.log_attributes.into_keys().collect(),
             span_attributes: config.span_attributes.into_iter().collect(),
             root_spans: config.root_spans.0,
@@ -264,4 +268,9 @@ impl Choice {
     pub fn wants_roots(&self) -> bool {
         !self.log_attributes.is_empty()
     }
+}
+
+/// Lengths as bits; longer ones need none.
+fn lens(lens: impl Iterator<Item = usize>) -> u64 {
+    lens.filter(|len| *len < 64).fold(0, |bits, len| bits | 1 << len)
 }

@@ -1,7 +1,9 @@
 //! What a record or span says about its trace and its request: attributes, JSON fields, W3C `traceparent` text. Ids count only
 //! in their exact shape; a span id, only beside its trace id.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
 use pipeline::otlp::WireError;
 use pipeline::otlp::view::AnyValue;
 
@@ -99,19 +101,35 @@ impl<'a> Said<'a> {
     }
 }
 
-/// Whether text can hold anything that [`Said::body`] finds; most lines of most programs cannot.
-pub fn may_say(body: AnyValue<'_>) -> bool {
-    match body {
-        AnyValue::Text(text) => {
-            let bytes = text.as_bytes();
-            memmem::find(bytes, b"race").is_some()
-                || memmem::find(bytes, b"request").is_some()
-                || memmem::find(bytes, b"00-").is_some()
+/// What a record has not said yet and its body may say.
+#[derive(Clone, Copy, Debug)]
+pub struct Lacks {
+    /// A trace.
+    pub trace: bool,
+    /// A request.
+    pub request: bool,
+}
+
+impl Lacks {
+    /// Whether the body can hold anything that [`Said::body`] finds; most lines of most programs cannot.
+    pub fn may_be_in(self, body: AnyValue<'_>) -> bool {
+        static TRACE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("race"));
+        static PARENT: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("00-"));
+        static REQUEST: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("request"));
+        match body {
+            AnyValue::Text(text) => {
+                let text = text.as_bytes();
+                (self.trace && (TRACE.find(text).is_some() || PARENT.find(text).is_some()))
+                    || (self.request && REQUEST.find(text).is_some())
+            }
+            AnyValue::Map(_) => self.trace || self.request,
+            _ => false,
         }
-        AnyValue::Map(_) => true,
-        _ => false,
     }
 }
+
+/// The lengths of the keys that [`Said::field`] knows.
+pub const KEY_LENS: [usize; 8] = [3, 6, 7, 8, 10, 11, 12, 17];
 
 #[inline]
 fn set<T>(slot: &mut Option<T>, read: impl FnOnce() -> Option<T>) {
@@ -188,7 +206,7 @@ mod tests {
 
     fn said(body: &str) -> Said<'_> {
         let mut said = Said::default();
-        if may_say(AnyValue::Text(body)) {
+        if (Lacks { trace: true, request: true }).may_be_in(AnyValue::Text(body)) {
             said.body(AnyValue::Text(body)).unwrap();
         }
         said
@@ -241,6 +259,37 @@ mod tests {
         }
         assert_eq!(traceparent(&format!("cc-{TRACE}-{SPAN}-01-more")).flags, Some(1));
         assert_eq!(traceparent(&format!("00-{TRACE}-{SPAN}-01-more")), Said::default());
+    }
+
+    #[test]
+    fn the_lengths_of_all_keys_are_listed() {
+        let (id, parent) = ("1".repeat(32), format!("00-{TRACE}-{SPAN}-01"));
+        for key in [
+            "trace_id",
+            "traceId",
+            "traceid",
+            "trace.id",
+            "otelTraceID",
+            "span_id",
+            "spanId",
+            "spanid",
+            "span.id",
+            "otelSpanID",
+            "trace_flags",
+            "traceFlags",
+            "traceparent",
+            "request_id",
+            "dynamo.request.id",
+            "x_request_id",
+            "x-request-id",
+            "message",
+            "msg",
+        ] {
+            let mut said = Said::default();
+            [id.as_str(), SPAN, "01", &parent].iter().for_each(|value| said.field(key, value));
+            assert_ne!(said, Said::default(), "{key}");
+            assert!(KEY_LENS.contains(&key.len()), "{key}");
+        }
     }
 
     #[test]

@@ -9,11 +9,12 @@ use pipeline::batch::Batch;
 use pipeline::otlp::WireError;
 use pipeline::otlp::edit::{self, Change};
 use pipeline::otlp::fields::log_record;
-use pipeline::otlp::view::{AnyValue, LogRecord, resources};
+use pipeline::otlp::view::{AnyValue, KeyValue, View, resources};
+use pipeline::otlp::wire::Fields;
 use pipeline::otlp::write::Writer;
 
 use super::config::Choice;
-use super::ids::{Said, SpanId, TraceId, may_say};
+use super::ids::{Lacks, Said, SpanId, TraceId};
 use super::memory::{Memory, State};
 use super::requests::{self, By};
 use super::text::cut;
@@ -40,6 +41,8 @@ struct Record {
     flags: Option<u8>,
     /// Whether trace and span were found elsewhere and are to be written.
     is_new: bool,
+    /// Whether it has fields for ids or flags, which say nothing.
+    has_ids: bool,
     /// The attributes that it has itself, as bits by number.
     has: u32,
 }
@@ -75,8 +78,8 @@ impl Looked {
         for part in batch.parts() {
             for group in resources(part) {
                 for scope in group?.scopes() {
-                    for record in scope?.items::<LogRecord<'_>>() {
-                        reading.record(&record?)?;
+                    for record in scope?.items::<&[u8]>() {
+                        reading.record(record?)?;
                     }
                 }
             }
@@ -210,12 +213,17 @@ enum Missing<'l> {
 }
 
 impl Record {
+    /// Writes what the record gets behind itself, or all of it where it says something of the ids already.
     fn edit(&self, known: Option<&Known>, item: &[u8], out: &mut Writer) -> Result<Change, WireError> {
         let Some(known) = known else { return Ok(Change::Keep) };
         let gives_trace = self.is_new || self.trace == NONE;
         if gives_trace {
-            let is_id = |number| matches!(number, log_record::TRACE_ID | log_record::SPAN_ID);
-            out.fields_except(item, |number| is_id(number) || (number == log_record::FLAGS && self.flags.is_some()))?;
+            if self.has_ids {
+                let is_id = |number| matches!(number, log_record::TRACE_ID | log_record::SPAN_ID | log_record::FLAGS);
+                out.fields_except(item, |number| {
+                    is_id(number) && (number != log_record::FLAGS || self.flags.is_some())
+                })?;
+            }
             out.bytes(log_record::TRACE_ID, &known.id);
             if let Some(span) = &self.span {
                 out.bytes(log_record::SPAN_ID, span);
@@ -223,8 +231,6 @@ impl Record {
             if let Some(flags) = self.flags {
                 out.fixed32(log_record::FLAGS, flags.into());
             }
-        } else {
-            out.raw(item);
         }
         let mut is_changed = gives_trace;
         for (number, fact) in known.facts.iter().enumerate() {
@@ -235,7 +241,11 @@ impl Record {
                 is_changed = true;
             }
         }
-        Ok(if is_changed { Change::Replace } else { Change::Keep })
+        Ok(match (is_changed, gives_trace && self.has_ids) {
+            (false, _) => Change::Keep,
+            (true, false) => Change::Append,
+            (true, true) => Change::Replace,
+        })
     }
 }
 
@@ -273,37 +283,76 @@ impl<'c, 'a> Reading<'c, 'a> {
         Reading { choice, looked, traces, requests, learned: Vec::new(), last: None }
     }
 
-    fn record(&mut self, record: &LogRecord<'a>) -> Result<(), WireError> {
-        let own = record.trace_id()?;
+    fn record(&mut self, raw: &'a [u8]) -> Result<(), WireError> {
         let mut said = Said::default();
+        let (mut trace, mut span, mut body): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
+        let (mut severity, mut time, mut observed, mut flags) = (0, 0, 0, None);
         let mut has = 0u32;
-        for attribute in record.attributes() {
-            let attribute = attribute?;
-            for (number, name) in self.choice.log_attributes.iter().enumerate() {
-                has |= u32::from(name == attribute.key) << number;
-            }
-            if let AnyValue::Text(text) = attribute.value {
-                said.field(attribute.key, text);
+        for field in Fields::new(raw) {
+            let field = field?;
+            match field.number {
+                log_record::ATTRIBUTES => self.attribute(field.value.bytes()?, &mut said, &mut has)?,
+                log_record::BODY => body = field.value.bytes()?,
+                log_record::TRACE_ID => trace = field.value.bytes()?,
+                log_record::SPAN_ID => span = field.value.bytes()?,
+                log_record::SEVERITY_NUMBER => severity = field.value.uint32()?,
+                log_record::TIME => time = field.value.fixed64()?,
+                log_record::OBSERVED_TIME => observed = field.value.fixed64()?,
+                log_record::FLAGS => flags = Some(field.value.fixed32()?),
+                _ => {}
             }
         }
+        let (own, own_span) = (id::<16>(trace)?, id::<8>(span)?);
         let number = self.number_of(own);
-        let is_error = record.severity_number >= ERROR;
-        let lacks_trace = own.is_none() && said.trace.is_none() && self.choice.log_ids;
-        let lacks_request = !said.has_request() && own.is_some() && self.teaches_nothing_yet(number);
-        if (is_error && said.message.is_none()) || ((lacks_trace || lacks_request) && may_say(record.body)) {
-            said.body(record.body)?;
+        let is_error = severity >= ERROR;
+        let lacks = Lacks {
+            trace: own.is_none() && said.trace.is_none() && self.choice.log_ids,
+            request: !said.has_request()
+                && (self.teaches_nothing_yet(number) || (number == NONE && self.choice.log_ids)),
+        };
+        let mut text = None;
+        if is_error || lacks.trace || lacks.request {
+            let body = AnyValue::view(body)?;
+            text = body.as_text();
+            if (is_error && said.message.is_none()) || lacks.may_be_in(body) {
+                said.body(body)?;
+            }
         }
         let is_new = own.is_none() && said.trace.is_some() && self.choice.log_ids;
         let number = if is_new { self.number_of(said.trace) } else { number };
         let requests = self.of_requests(number, &said);
         if is_error {
-            let text = said.message.or(record.body.as_text()).unwrap_or_default();
-            let (time, text) = (record.time_or_observed(), cut(text).into());
+            let text = cut(said.message.or(text).unwrap_or_default()).into();
+            let time = if time == 0 { observed } else { time };
             self.looked.errors.push(Error { record: self.looked.records.len(), time, text });
         }
-        let span = if is_new { said.span } else { record.span_id()?.filter(|_| own.is_some()) };
-        let flags = said.flags.filter(|_| is_new && record.flags == 0);
-        self.looked.records.push(Record { trace: number, requests, span, flags, is_new, has });
+        self.looked.records.push(Record {
+            trace: number,
+            requests,
+            span: if is_new { said.span } else { own_span.filter(|_| own.is_some()) },
+            flags: said.flags.filter(|_| is_new && flags.unwrap_or(0) == 0),
+            is_new,
+            has_ids: !trace.is_empty() || !span.is_empty() || flags.is_some(),
+            has,
+        });
+        Ok(())
+    }
+
+    #[inline]
+    fn attribute(&self, inside: &'a [u8], said: &mut Said<'a>, has: &mut u32) -> Result<(), WireError> {
+        // Most keys are not even as long as one that matters.
+        if let [0x0a, len @ 0..64, ..] = inside
+            && self.choice.log_key_lens >> len & 1 == 0
+        {
+            return Ok(());
+        }
+        let attribute = KeyValue::view(inside)?;
+        for (number, name) in self.choice.log_attributes.iter().enumerate() {
+            *has |= u32::from(name == attribute.key) << number;
+        }
+        if let AnyValue::Text(text) = attribute.value {
+            said.field(attribute.key, text);
+        }
         Ok(())
     }
 
@@ -354,4 +403,13 @@ impl<'c, 'a> Reading<'c, 'a> {
 /// The number of the last of so many.
 fn count(len: usize) -> u32 {
     u32::try_from(len - 1).unwrap_or(NONE - 1)
+}
+
+/// An id, unless absent or all zero.
+fn id<const N: usize>(bytes: &[u8]) -> Result<Option<[u8; N]>, WireError> {
+    match <[u8; N]>::try_from(bytes) {
+        Ok(id) => Ok(Some(id).filter(|id| *id != [0; N])),
+        Err(_) if bytes.is_empty() => Ok(None),
+        Err(_) => Err(WireError::IdLength),
+    }
 }

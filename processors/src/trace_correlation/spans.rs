@@ -129,10 +129,9 @@ pub fn measured(choice: &Choice, batch: &Batch) -> Result<Vec<Measured>, WireErr
     Ok(measured)
 }
 
-/// Writes a span with the errors of its log records.
+/// Writes what a span gets: the errors of its log records.
 fn add(choice: &Choice, errors: &Errors, item: &[u8], out: &mut Writer) -> Result<Change, WireError> {
     let span = Span::view(item)?;
-    out.raw(item);
     for (name, fact) in &choice.span_attributes {
         let value = match (fact, &errors.last) {
             (SpanFact::ErrorCount, _) => Scalar::Int(i64::try_from(errors.count).unwrap_or(i64::MAX)),
@@ -143,7 +142,7 @@ fn add(choice: &Choice, errors: &Errors, item: &[u8], out: &mut Writer) -> Resul
             out.attribute(field::ATTRIBUTES, name, value);
         }
     }
-    Ok(Change::Replace)
+    Ok(Change::Append)
 }
 
 /// What one span teaches.

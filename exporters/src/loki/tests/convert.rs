@@ -12,15 +12,21 @@ use super::otlp::*;
 use crate::loki::Config;
 use crate::loki::adjusted::Adjusted;
 use crate::loki::convert::convert;
+use crate::loki::newest::{Newest, Times, key};
 
 /// Without labels that every test would repeat.
 const BARE: &str = "default_labels_enabled: {exporter: false, job: false, instance: false, level: false}";
 
 fn pushed(yaml: &str, batch: &Batch) -> (PushRequest, World) {
+    pushed_after(yaml, batch, &Times::default())
+}
+
+/// The same where streams have come so far.
+fn pushed_after(yaml: &str, batch: &Batch, times: &Times) -> (PushRequest, World) {
     let world = World::new();
     let config: Config = decode(&format!("endpoint: http://loki\n{yaml}")).unwrap();
     let adjusted = Adjusted::new(&world.context("loki"));
-    let (streams, _) = convert(&config, &adjusted, batch, TIME + 99).unwrap();
+    let (streams, _) = convert(&config, &adjusted, batch, TIME + 99, times).unwrap();
     let push = streams.cut(0, usize::MAX, usize::MAX).unwrap();
     (PushRequest::decode(push.request.body.as_slice()).unwrap(), world)
 }
@@ -212,6 +218,59 @@ fn labels_beyond_the_limit_become_structured_metadata() {
 }
 
 #[test]
+fn entries_too_old_for_their_stream_go_to_one_for_backfill() {
+    let hour = 3_600_000_000_000;
+    let labels = [("service.name", "s")];
+    let old = || batch(vec![resource(&labels, vec![record(0, "old", &[]), record(hour, "edge", &[])])]);
+    let (first, _) = pushed(BARE, &old());
+    assert_eq!(first.streams.len(), 1, "nothing is known of the stream");
+    let newest = Newest::default();
+    newest.sent([(key("", r#"{service_name="s"}"#), TIME + 2 * hour)].into_iter(), TIME + 2 * hour);
+    let (push, world) = pushed_after(BARE, &old(), &newest.times());
+    let lines = push.lines();
+    assert_eq!(lines[0], r#"{service_name="s"}"#);
+    assert!(lines[1].ends_with("\"edge\"") && lines[3].ends_with("\"old\""), "{lines:?}");
+    assert_eq!(lines[2], r#"{backfill="true", service_name="s"}"#);
+    assert_eq!(adjusted(&world, "backfilled"), 1);
+    let (push, _) = pushed_after(&format!("{BARE}\nbackfill_window: 0s"), &old(), &newest.times());
+    assert_eq!(push.streams.len(), 1);
+    let (push, _) = pushed_after(&format!("{BARE}\nbackfill_window: 2h"), &old(), &newest.times());
+    assert_eq!(push.streams.len(), 1);
+}
+
+#[test]
+fn a_stream_for_backfill_has_no_more_labels_than_others() {
+    let newest = Newest::default();
+    newest.sent([(key("", r#"{a="1", b="2"}"#), TIME + (1 << 50))].into_iter(), TIME + (1 << 50));
+    let yaml = format!("{BARE}\nmax_labels: 2\nattribute_labels: [a, b]");
+    let batch = batch(vec![resource(&[], vec![record(0, "x", &[("a", "1"), ("b", "2")])])]);
+    let (push, _) = pushed_after(&yaml, &batch, &newest.times());
+    assert_eq!(push.lines(), [r#"{a="1", backfill="true"}"#, "  0 \"x\" b=2"]);
+}
+
+#[test]
+fn the_preset_has_what_dynamos_dashboards_ask_for() {
+    let labels = [
+        ("service.name", "dynamo-frontend"),
+        ("k8s.namespace.name", "prod"),
+        ("k8s.pod.labels.nvidia.com/dynamo-graph-deployment-name", "vllm-agg"),
+        ("nvidia_com_dynamo_component_type", "frontend"),
+        ("k8s.pod.name", "p"),
+    ];
+    let id = "ab".repeat(16);
+    let traced = LogRecord { trace_id: vec![0xab; 16], ..record(1, r#"{"message":"m"}"#, &[]) };
+    check(
+        &format!("{BARE}\npreset: dynamo\nlabels: {{namespace: other, cluster: east}}"),
+        &batch(vec![resource(&labels, vec![traced, record(2, "plain", &[])])]),
+        &[
+            r#"{cluster="east", namespace="prod", nvidia_com_dynamo_component_type="frontend", nvidia_com_dynamo_graph_deployment_name="vllm-agg", service_name="dynamo-frontend"}"#,
+            &format!("  1 {:?} trace_id={id} k8s_pod_name=p", format!(r#"{{"message":"m","trace_id":"{id}"}}"#)),
+            "  2 \"plain\" k8s_pod_name=p",
+        ],
+    );
+}
+
+#[test]
 fn structured_metadata_beyond_lokis_limits_is_left_out_and_counted() {
     let names: Vec<String> = (0..200).map(|i| format!("key{i}")).collect();
     let pairs: Vec<_> = names.iter().map(|n| (n.as_str(), "v")).collect();
@@ -230,7 +289,8 @@ fn a_small_request_cannot_ask_for_more_entries_than_there_is_memory_for() {
     let long = "x".repeat(60_000);
     let records = (0..5000).map(|i| record(i, "", &[])).collect();
     let batch = batch(vec![resource(&[("long", &long)], records)]);
-    let (streams, dropped) = convert(&config, &Adjusted::new(&world.context("loki")), &batch, TIME).unwrap();
+    let (streams, dropped) =
+        convert(&config, &Adjusted::new(&world.context("loki")), &batch, TIME, &Times::default()).unwrap();
     let (counts, left) = (dropped.into_counts(), streams.byte_len());
     assert_eq!((counts.len(), counts[0].0.code), (1, "expansion_limit"));
     assert!((400..1000).contains(&counts[0].1) && left < 257 << 20, "{counts:?}, {left} bytes");

@@ -102,7 +102,8 @@ async fn a_400_is_final_and_says_what_was_lost_while_the_rest_is_stored() {
     let far = FarSide::start([Say::status(400).body(body)]).await;
     let receipt = exporter(&far, "").export(&records(5)).await.unwrap();
     assert_eq!(dropped(&receipt), [("too_far_behind", 2)]);
-    assert!(receipt.dropped[0].0.message.contains("total ignored: 2 out of 5"));
+    let message = &receipt.dropped[0].0.message;
+    assert!(message.starts_with(r#"{exporter="OTLP", job="s", service_name="s"}: entry too far behind"#), "{message}");
     assert_eq!(far.take().len(), 1);
 }
 
@@ -137,6 +138,36 @@ async fn a_push_that_is_too_large_is_halved_and_so_is_one_that_keeps_failing() {
     assert!(exporter.export(&batch).await.is_err());
     assert_eq!(exporter.export(&batch).await, Ok(Receipt::default()));
     assert_eq!(entries(&far.take()), [4, 4, 2, 2]);
+}
+
+#[tokio::test]
+async fn a_large_push_that_keeps_failing_at_a_gateway_is_halved_and_a_small_one_is_not() {
+    for (line, expected) in [("x".repeat(40 << 10), [2, 2, 1, 1].as_slice()), ("x".to_owned(), &[2, 2, 2])] {
+        let far = FarSide::start([Say::status(502), Say::status(504)]).await;
+        let batch = batch(vec![resource(&[], (0..2).map(|i| record(i, &line, &[])).collect())]);
+        let exporter = exporter(&far, "");
+        assert!(exporter.export(&batch).await.is_err());
+        assert!(exporter.export(&batch).await.is_err());
+        assert_eq!(exporter.export(&batch).await, Ok(Receipt::default()));
+        assert_eq!(entries(&far.take()), expected);
+    }
+}
+
+#[tokio::test]
+async fn what_goes_to_backfill_stays_so_for_every_attempt_at_a_batch() {
+    let second = 1_000_000_000;
+    let ok = || Say::status(204);
+    let far = FarSide::start([ok(), Say::status(500), ok(), ok(), ok()]).await;
+    let exporter = exporter(&far, "default_labels_enabled: {exporter: false, job: false}\nbackfill_window: 1s");
+    let of = |records: Vec<LogRecord>| batch(vec![resource(&[("service.name", "s")], records)]);
+    exporter.export(&of(vec![record(second, "a", &[])])).await.unwrap();
+    let later = of(vec![record(2 * second, "c", &[]), record(0, "old", &[]), record(second / 2, "b", &[])]);
+    assert!(exporter.export(&later).await.is_err());
+    assert_eq!(exporter.export(&later).await, Ok(Receipt::default()));
+    exporter.export(&of(vec![record(1, "older", &[]), record(second, "edge", &[])])).await.unwrap();
+    let streams: Vec<_> = far.take().iter().flat_map(|sent| decoded(sent).lines()).collect();
+    assert_eq!(streams.iter().filter(|line| line.contains("backfill")).count(), 1, "{streams:?}");
+    assert!(streams.last().unwrap().ends_with("\"older\""), "{streams:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,6 +229,7 @@ fn a_config_that_cannot_work_says_what_would() {
     refused(&with("tenant: {source: static}"), "X-Scope-OrgID");
     refused(&with("format: xml"), "logfmt");
     refused(&with("max_line_bytes: 0"), "the least is 1");
+    refused(&with("preset: other"), "dynamo");
 }
 
 fn resource_logs() -> impl Strategy<Value = Vec<ResourceLogs>> {

@@ -20,6 +20,9 @@ pub enum Change {
     Drop,
     /// What was written, the inside of the message, takes its place.
     Replace,
+    /// It stays, and what was written stands in it behind everything else: whole fields. What they say of a field that
+    /// does not repeat takes the place of what was said before.
+    Append,
     /// What was written takes its place: any number of whole items, each as a field `scope_group::ITEMS`.
     Split,
 }
@@ -53,6 +56,15 @@ pub fn items<'a>(
                 edited.items_added += after.saturating_sub(before);
                 let inside = splice.enter(field, item);
                 splice.insert(item, out.as_slice());
+                splice.leave(&inside);
+                Ok(Fate::Stays)
+            }
+            Change::Append => {
+                if signal == Signal::Metrics {
+                    edited.items_added += count(out.as_slice())?;
+                }
+                let inside = splice.enter(field, item);
+                splice.insert(&item[item.len()..], out.as_slice());
                 splice.leave(&inside);
                 Ok(Fate::Stays)
             }
