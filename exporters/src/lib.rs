@@ -18,6 +18,7 @@ pub mod file;
 pub mod loki;
 pub mod otlp_grpc;
 pub mod otlp_http;
+pub mod prometheus;
 pub mod prometheus_remote_write;
 
 /// Registers all of them.
@@ -27,5 +28,6 @@ pub fn register(registry: &mut Registry) {
     registry.exporter::<loki::Factory>();
     registry.exporter::<otlp_grpc::Factory>();
     registry.exporter::<otlp_http::Factory>();
+    registry.exporter::<prometheus::Factory>();
     registry.exporter::<prometheus_remote_write::Factory>();
 }

@@ -1,5 +1,7 @@
 //! A far side for tests: an HTTP server on virtual sockets that answers by script and keeps what it was sent.
 
+pub mod otlp;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 

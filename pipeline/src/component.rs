@@ -245,6 +245,15 @@ pub enum Stage {
 
 /// Sends telemetry out: one attempt a call, nothing else. Delivery queues, batches, retries and times out around it.
 pub trait Exporter: Send + Sync {
+    /// Opens what it needs before anything reaches it, such as a port to listen on; called once. What is reached by
+    /// connecting is connected to by the first export.
+    ///
+    /// # Errors
+    /// What keeps the process from starting.
+    fn start(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// One attempt.
     ///
     /// # Errors

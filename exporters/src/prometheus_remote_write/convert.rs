@@ -7,11 +7,11 @@ use pipeline::relabel::{self, Rule};
 
 use super::body::Body;
 use super::encoded::{Encoded, Form};
-use super::exemplars::Exemplars;
 use super::metadata::MetadataEntries;
 use super::points::milliseconds;
 use super::timeseries::{Message, Series, TimeSeries};
 use crate::dropped::Dropped;
+use crate::translation::exemplars::Exemplars;
 use crate::translation::labels::METRIC_NAME;
 use crate::translation::{Around, Family, Metrics, Translation, Type, walk};
 

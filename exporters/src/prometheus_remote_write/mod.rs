@@ -6,7 +6,6 @@ mod body;
 mod config;
 mod convert;
 mod encoded;
-mod exemplars;
 mod hash;
 mod metadata;
 mod native;

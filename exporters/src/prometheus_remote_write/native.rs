@@ -2,10 +2,11 @@
 //! (OpenTelemetry compatibility specification, remote write 2.0).
 
 use pipeline::otlp::WireError;
-use pipeline::otlp::view::{Buckets, ExponentialPoint, HistogramPoint, NO_RECORDED_VALUE};
+use pipeline::otlp::view::{ExponentialPoint, HistogramPoint, NO_RECORDED_VALUE};
 use pipeline::otlp::write::Writer;
 
 use super::points::STALE;
+use crate::translation::native::{Resolution, merged, write_buckets};
 
 /// Fields of `prompb.Histogram`.
 mod histogram {
@@ -24,24 +25,10 @@ mod histogram {
     pub const START_TIMESTAMP: u32 = 17;
     /// `ResetHint`: buckets that go down mean nothing.
     pub const GAUGE: u64 = 3;
-    /// Fields of `prompb.BucketSpan`.
-    pub const SPAN_OFFSET: u32 = 1;
-    pub const SPAN_LENGTH: u32 = 2;
 }
 
-/// The finest and the coarsest resolution that Prometheus has.
-const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
-/// The width of the zero bucket where the point names none.
-const ZERO_THRESHOLD: f64 = 1e-128;
 /// The schema of custom buckets.
 const CUSTOM: i32 = -53;
-/// So many empty buckets are written out rather than starting a new span.
-const MOST_GAP: i64 = 2;
-
-/// Whether Prometheus has a resolution coarse enough for the point.
-pub fn has_form(point: &ExponentialPoint<'_>) -> bool {
-    point.scale >= *SCHEMAS.start()
-}
 
 /// What is said of a native histogram beside its buckets.
 #[derive(Clone, Copy, Debug)]
@@ -59,16 +46,14 @@ pub struct When {
 /// # Errors
 /// When the buckets are malformed.
 pub fn write(out: &mut Writer, point: &ExponentialPoint<'_>, when: When) -> Result<(), WireError> {
-    let schema = point.scale.min(*SCHEMAS.end());
+    let Resolution { schema, coarser, zero_threshold } = Resolution::of(point);
     if point.flags & NO_RECORDED_VALUE != 0 {
         write_stale(out, schema);
     } else {
-        let coarser = (point.scale - schema).unsigned_abs().min(63);
         out.varint(histogram::COUNT_INT, point.count);
         out.double(histogram::SUM, point.sum.unwrap_or(0.0));
         out.sint32(histogram::SCHEMA, schema);
-        let threshold = if point.zero_threshold > 0.0 { point.zero_threshold } else { ZERO_THRESHOLD };
-        out.double(histogram::ZERO_THRESHOLD, threshold);
+        out.double(histogram::ZERO_THRESHOLD, zero_threshold);
         out.varint(histogram::ZERO_COUNT_INT, point.zero_count);
         let negative = merged(&point.negative, coarser);
         write_buckets(out, negative, (histogram::NEGATIVE_SPANS, histogram::NEGATIVE_DELTAS))?;
@@ -118,71 +103,4 @@ fn write_when(out: &mut Writer, when: When) {
     if when.start != 0 {
         out.int64(histogram::START_TIMESTAMP, when.start);
     }
-}
-
-/// Spans of buckets, and each bucket's count less that of the one before.
-fn write_buckets(
-    out: &mut Writer,
-    buckets: impl Iterator<Item = Result<(i64, u64), WireError>>,
-    fields: (u32, u32),
-) -> Result<(), WireError> {
-    let mut deltas = Vec::new();
-    let mut spans: Vec<(i64, u64)> = Vec::new();
-    let mut before = 0;
-    let mut end = 0;
-    for bucket in buckets {
-        let (index, count) = bucket?;
-        let gap = index - end;
-        match spans.last_mut() {
-            Some((_, length)) if gap <= MOST_GAP => {
-                for _ in 0..gap {
-                    deltas.push(-std::mem::take(&mut before));
-                }
-                *length += gap.unsigned_abs() + 1;
-            }
-            _ => spans.push((gap, 1)),
-        }
-        deltas.push(count.cast_signed().wrapping_sub(before));
-        before = count.cast_signed();
-        end = index + 1;
-    }
-    for (offset, length) in spans {
-        out.message(fields.0, |out| {
-            out.sint32(histogram::SPAN_OFFSET, i32::try_from(offset).unwrap_or(i32::MAX));
-            out.varint(histogram::SPAN_LENGTH, length);
-        });
-    }
-    out.packed_varint(fields.1, deltas.into_iter().map(zigzag));
-    Ok(())
-}
-
-/// The buckets that hold anything, merged to the coarser resolution, by Prometheus' index: its bucket `i` ends where
-/// OpenTelemetry's begins.
-fn merged<'a>(buckets: &Buckets<'a>, coarser: u32) -> impl Iterator<Item = Result<(i64, u64), WireError>> + 'a {
-    let offset = i64::from(buckets.offset);
-    let mut counts = (0i64..).zip(buckets.counts());
-    let mut next: Option<(i64, u64)> = None;
-    std::iter::from_fn(move || {
-        loop {
-            let Some((at, count)) = counts.next() else { return next.take().map(Ok) };
-            let count = match count {
-                Ok(0) => continue,
-                Ok(count) => count,
-                Err(error) => return Some(Err(error)),
-            };
-            let index = ((offset + at) >> coarser) + 1;
-            match &mut next {
-                Some((same, sum)) if *same == index => *sum = sum.saturating_add(count),
-                _ => {
-                    if let Some(done) = next.replace((index, count)) {
-                        return Some(Ok(done));
-                    }
-                }
-            }
-        }
-    })
-}
-
-fn zigzag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)).cast_unsigned()
 }

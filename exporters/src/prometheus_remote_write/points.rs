@@ -3,14 +3,16 @@
 use pipeline::otlp::WireError;
 use pipeline::otlp::bound;
 use pipeline::otlp::view::{
-    ExponentialPoint, HistogramPoint, KeyValues, NO_RECORDED_VALUE, Number, NumberPoint, SummaryPoint,
+    Exemplar, ExponentialPoint, HistogramPoint, KeyValues, NO_RECORDED_VALUE, Number, NumberPoint, SummaryPoint,
 };
 
+use super::body::Body;
 use super::convert::Converter;
-use super::exemplars::write_exemplar;
 use super::native::{self, When};
 use super::timeseries::Message;
-use crate::translation::{Around, Type};
+use crate::translation::names::Namer;
+use crate::translation::native::has_form;
+use crate::translation::{Around, Type, exemplars};
 
 /// Prometheus' staleness marker, as bits.
 pub const STALE: u64 = 0x7ff0_0000_0000_0002;
@@ -45,13 +47,13 @@ impl<'a> Converter<'a> {
         if is_sum {
             self.exemplars.read(point.exemplars())?;
         }
-        let exemplars = std::mem::take(&mut self.exemplars);
+        let taken = std::mem::take(&mut self.exemplars);
         let namer = around.label_namer();
         self.series(around, time, "", None, |out| {
             out.sample(time, start, bits);
-            exemplars.all().try_for_each(|e| write_exemplar(out, e, time, namer))
+            taken.all().try_for_each(|e| write_exemplar(out, e, time, namer))
         })?;
-        self.exemplars = exemplars;
+        self.exemplars = taken;
         self.end_point();
         Ok(())
     }
@@ -63,7 +65,7 @@ impl<'a> Converter<'a> {
         }
         self.exemplars.clear();
         self.exemplars.read(point.exemplars())?;
-        let exemplars = std::mem::take(&mut self.exemplars);
+        let taken = std::mem::take(&mut self.exemplars);
         let namer = around.label_namer();
         let stale = point.flags & NO_RECORDED_VALUE != 0;
         let start = self.start(point.start, point.time, stale);
@@ -72,7 +74,7 @@ impl<'a> Converter<'a> {
             let when = When { time, start, is_gauge: self.kind == Type::GaugeHistogram };
             self.series(around, time, "", None, |out| {
                 out.histogram(|out| native::write_custom(out, point, when))?;
-                exemplars.all().try_for_each(|e| write_exemplar(out, e, time, namer))
+                taken.all().try_for_each(|e| write_exemplar(out, e, time, namer))
             })?;
         }
         if !custom || self.conversion.keep_classic {
@@ -83,7 +85,7 @@ impl<'a> Converter<'a> {
                 let label = std::mem::take(&mut this.bound);
                 let written = this.series(around, time, "_bucket", Some(("le", &label)), |out| {
                     out.sample(time, start, sample_bits(as_float(count), stale));
-                    exemplars.within(below, bound).try_for_each(|e| write_exemplar(out, e, time, namer))
+                    taken.within(below, bound).try_for_each(|e| write_exemplar(out, e, time, namer))
                 });
                 this.bound = label;
                 below = bound;
@@ -106,7 +108,7 @@ impl<'a> Converter<'a> {
                 })?;
             }
         }
-        self.exemplars = exemplars;
+        self.exemplars = taken;
         self.end_point();
         Ok(())
     }
@@ -116,7 +118,7 @@ impl<'a> Converter<'a> {
         around: &mut Around<'a>,
         point: &ExponentialPoint<'a>,
     ) -> Result<(), WireError> {
-        if !native::has_form(point) {
+        if !has_form(point) {
             let message = "the exponential histogram's scale is below -4, coarser than Prometheus has";
             self.out.dropped.add("exponential_scale", message, 1);
             return Ok(());
@@ -127,15 +129,15 @@ impl<'a> Converter<'a> {
         }
         self.exemplars.clear();
         self.exemplars.read(point.exemplars())?;
-        let exemplars = std::mem::take(&mut self.exemplars);
+        let taken = std::mem::take(&mut self.exemplars);
         let namer = around.label_namer();
         let start = self.start(point.start, point.time, point.flags & NO_RECORDED_VALUE != 0);
         let when = When { time, start, is_gauge: self.kind == Type::GaugeHistogram };
         self.series(around, time, "", None, |out| {
             out.histogram(|out| native::write(out, point, when))?;
-            exemplars.all().try_for_each(|e| write_exemplar(out, e, time, namer))
+            taken.all().try_for_each(|e| write_exemplar(out, e, time, namer))
         })?;
-        self.exemplars = exemplars;
+        self.exemplars = taken;
         self.end_point();
         Ok(())
     }
@@ -214,6 +216,19 @@ impl<'a> Converter<'a> {
             bound::write_plain(&mut self.bound, bound);
         }
     }
+}
+
+/// Writes an exemplar; one without a time of its own has the sample's.
+fn write_exemplar(
+    out: &mut Body<'_>,
+    exemplar: &Exemplar<'_>,
+    sample_time: i64,
+    namer: Option<&Namer>,
+) -> Result<(), WireError> {
+    let labels = exemplars::labels(exemplar, namer)?;
+    let own = milliseconds(exemplar.time);
+    out.exemplar(&labels, exemplar.value.as_f64(), if own == 0 { sample_time } else { own });
+    Ok(())
 }
 
 /// The bits of a sample: one marker for stale, one for "not a number".

@@ -2,9 +2,11 @@
 //! `target_info` (OpenTelemetry compatibility specification). What our own scraper brought in keeps its names.
 
 pub mod config;
+pub mod exemplars;
 mod family;
 pub mod labels;
 pub mod names;
+pub mod native;
 mod walk;
 
 pub use family::{Family, Type};

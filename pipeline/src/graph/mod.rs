@@ -95,11 +95,22 @@ const STILL_WAITING: Duration = Duration::from_secs(10);
 const GOODBYE: Duration = Duration::from_secs(1);
 
 impl Graph {
-    /// Starts from the far end: deliveries, then receivers; returns when every receiver works.
+    /// Starts from the far end: exporters, deliveries, then receivers; returns when every receiver works.
     ///
     /// # Errors
-    /// All receivers that could not start; everything else is stopped again.
+    /// All exporters, or else all receivers, that could not start; everything else is stopped again.
     pub async fn start(self) -> Result<Running, Vec<Failure>> {
+        let starting = self.exporters.iter().map(|e| async move {
+            e.exporter.start().await.err().map(|error| Failure::new(Kind::Exporter, &e.id, error))
+        });
+        let errors: Vec<_> = join_all(starting).await.into_iter().flatten().collect();
+        if !errors.is_empty() {
+            let closing = join_all(self.exporters.iter().map(|e| e.exporter.close()));
+            let _ = timeout(GOODBYE, closing).await;
+            self.tasks.close();
+            let _ = timeout(GOODBYE, self.tasks.wait()).await;
+            return Err(errors);
+        }
         self.deliveries.iter().for_each(Delivery::start);
         let (report, failures) = mpsc::channel(self.receivers.len().max(1));
         let stop = CancellationToken::new();
@@ -171,7 +182,7 @@ impl Running {
     /// Builds and starts a graph.
     ///
     /// # Errors
-    /// All components that could not be built; or, where all could, all receivers that could not start.
+    /// All components that could not be built; or, where all could, all exporters or receivers that could not start.
     pub async fn start(plan: &Plan, surroundings: &Surroundings) -> Result<Running, Vec<Failure>> {
         Graph::build(plan, surroundings)?.start().await
     }

@@ -197,6 +197,12 @@ struct Noted {
 }
 
 impl Exporter for Noted {
+    fn start(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.diary.note(format!("start {}", self.id));
+        let taken = self.id.to_string().ends_with("taken");
+        Box::pin(async move { if taken { Err("port 9090 is taken".into()) } else { Ok(()) } })
+    }
+
     fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, crate::component::Exported> {
         self.far.export(batch)
     }
@@ -395,6 +401,14 @@ async fn receivers_that_cannot_start_are_all_named_and_the_others_are_stopped() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_exporter_that_cannot_start_is_named_before_anything_reaches_it() {
+    let planned =
+        Planned::new().receiver("in").exporter("out").exporter("out/taken").pipeline("logs", "in", "", "out out/taken");
+    assert_eq!(planned.start().await.err().unwrap(), ["exporter out/taken: port 9090 is taken"]);
+    assert_eq!((planned.diary.times("run in"), planned.diary.times("close out")), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_start_waits_until_every_receiver_is_ready() {
     let planned = Planned::new()
         .receiver_that("slow", |_, life| async move {
@@ -426,7 +440,10 @@ async fn a_stop_goes_from_the_near_end_to_the_far_end_and_closes_everything_once
     stop_cleanly(running).await;
     assert_conserved(&planned.world.meter);
     assert_eq!(planned.delivered("out"), ["a", "a"]);
-    assert_eq!(planned.diary.read(), ["build out logs", "build in", "run in", "end in", "close hold", "close out"]);
+    assert_eq!(
+        planned.diary.read(),
+        ["build out logs", "build in", "start out", "run in", "end in", "close hold", "close out"]
+    );
     let items = |what: &str| planned.count(&format!("otelcol_processor_{what}_items_total"), &[("processor", "hold")]);
     assert_eq!((items("incoming"), items("outgoing")), (1, 1));
 }

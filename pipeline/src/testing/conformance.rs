@@ -285,6 +285,8 @@ pub async fn exporter<F: ExporterFactory>(yaml: &str, far: impl AsyncFn(&World))
             F::build(config.clone(), context).unwrap_or_else(|e| panic!("it does not build for {signal}: {e}"))
         };
         let (exporter, _beside) = (build(), build());
+        let started = patiently("it does not start", exporter.start()).await;
+        assert!(started.is_ok(), "it does not start: {started:?}");
         let lonely = patiently("no answer without a far side", exporter.export(&batch(signal, ["a"]))).await;
         assert!(!matches!(lonely, Err(Refused::Reject { .. })), "without a far side: {lonely:?}");
         far(&world).await;

@@ -8,12 +8,12 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use pipeline::Batch;
 use prost::Message as _;
 
-use super::otlp::*;
 use super::prompb::WriteRequest;
 use super::prompb_2::receive;
 use crate::prometheus_remote_write::convert::{Conversion, Converted, convert};
 use crate::prometheus_remote_write::metadata::Told;
 use crate::prometheus_remote_write::timeseries::{Message::*, Most};
+use crate::testing::otlp::*;
 use crate::translation::{ResourceLabels, Translation};
 
 const ALL: Most = Most { samples: usize::MAX, bytes: usize::MAX };

@@ -2,7 +2,6 @@
 
 mod captures;
 mod convert;
-mod otlp;
 mod prompb;
 mod prompb_2;
 mod properties;

@@ -7,12 +7,12 @@ use pipeline::config::testing::decode;
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::otlp::*;
 use super::prompb::WriteRequest;
 use super::prompb_2::receive;
 use crate::prometheus_remote_write::Config;
 use crate::prometheus_remote_write::convert::convert;
 use crate::prometheus_remote_write::timeseries::{Message, Most};
+use crate::testing::otlp::*;
 
 fn labels() -> impl Strategy<Value = Vec<(String, String)>> {
     let name = "[a-c_.]{0,3}|__name__|le|job|instance|cluster|[A-Z]";
@@ -56,7 +56,7 @@ fn resources() -> impl Strategy<Value = Vec<ResourceMetrics>> {
         let attributes = &mut out.resource.as_mut().unwrap().attributes;
         *attributes = as_attributes(&labels);
         if named {
-            attributes.extend(super::otlp::attributes(&[("service.name", "s"), ("service.instance.id", "i")]));
+            attributes.extend(crate::testing::otlp::attributes(&[("service.name", "s"), ("service.instance.id", "i")]));
         }
         out
     });

@@ -8,9 +8,9 @@ use pipeline::testing::{Fault, conformance};
 use pipeline::{Batch, Exported, Exporter, ExporterFactory, Reason, Receipt, Refused, Signal};
 use prost::Message;
 
-use super::otlp::*;
 use super::prompb::WriteRequest;
 use crate::prometheus_remote_write::{Config, Factory};
+use crate::testing::otlp::*;
 use crate::testing::{FarSide, Say, Sent};
 
 const ENDPOINT: &str = "endpoint: http://far/api/v1/write";

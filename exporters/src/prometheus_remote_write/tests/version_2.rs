@@ -11,10 +11,10 @@ use pipeline::config::testing::decode;
 use pipeline::{Batch, Exporter, ExporterFactory, Reason, Receipt, Refused, Signal};
 use prost::Message as _;
 
-use super::otlp::*;
 use super::prompb::WriteRequest;
 use super::prompb_2::{Received, receive};
 use crate::prometheus_remote_write::{Config, Factory};
+use crate::testing::otlp::*;
 use crate::testing::{FarSide, Say, Sent};
 
 const YAML: &str = "endpoint: http://far/api/v1/write\nprotobuf_message: io.prometheus.write.v2.Request";

@@ -1,13 +1,12 @@
-//! Exemplars of a point, and what of them goes into a time series.
+//! Exemplars of a point, and the labels that they have in Prometheus' language.
 
 use std::fmt::Write;
 
 use pipeline::otlp::WireError;
 use pipeline::otlp::view::{Exemplar, Repeated};
 
-use super::body::Body;
+use super::names::Namer;
 use crate::plain;
-use crate::translation::names::Namer;
 
 /// OpenMetrics allows so many characters in all names and values of an exemplar's labels.
 const MOST_CHARACTERS: usize = 128;
@@ -49,17 +48,12 @@ impl<'a> Exemplars<'a> {
     }
 }
 
-/// Writes an exemplar into a `TimeSeries`; one without a time of its own has the sample's. Attributes that the
-/// aggregation dropped are left out where there would be too many characters.
+/// The labels of an exemplar, sorted. Attributes that the aggregation dropped are left out where there would be too many
+/// characters.
 ///
 /// # Errors
 /// When an id or an attribute is malformed.
-pub fn write_exemplar(
-    out: &mut Body<'_>,
-    exemplar: &Exemplar<'_>,
-    sample_time: i64,
-    namer: Option<&Namer>,
-) -> Result<(), WireError> {
+pub fn labels(exemplar: &Exemplar<'_>, namer: Option<&Namer>) -> Result<Vec<(String, String)>, WireError> {
     let mut labels: Vec<(String, String)> = Vec::new();
     for attribute in exemplar.filtered_attributes() {
         let attribute = attribute?;
@@ -84,9 +78,7 @@ pub fn write_exemplar(
     labels.extend(ids().cloned());
     labels.sort();
     labels.dedup_by(|a, b| a.0 == b.0);
-    let own = (exemplar.time / 1_000_000).cast_signed();
-    out.exemplar(&labels, exemplar.value.as_f64(), if own == 0 { sample_time } else { own });
-    Ok(())
+    Ok(labels)
 }
 
 fn hex(bytes: &[u8]) -> String {
