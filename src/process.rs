@@ -30,7 +30,7 @@ pub fn validate(plan: &Plan) -> ExitCode {
     }
 }
 
-/// Runs until SIGTERM or SIGINT, then stops within the plan's `shutdown_timeout`; a second signal ends that at once.
+/// Runs until SIGTERM or SIGINT, or until all receivers have ended, as one does at the end of its input; then stops within the plan's `shutdown_timeout`; a second signal ends that at once.
 pub fn run(plan: &Plan, warnings: &Report) -> ExitCode {
     let runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -79,9 +79,12 @@ async fn live(plan: &Plan, warnings: &Report, signals: &mut Signals) -> ExitCode
             tracing::info!(signal = name, timeout = ?plan.shutdown_timeout, "shutdown begins");
             false
         }
-        failure = running.failed() => {
-            tracing::error!("shutdown begins because of a failure: {failure}");
-            true
+        ended = running.ended() => {
+            match &ended {
+                Some(failure) => tracing::error!("shutdown begins because of a failure: {failure}"),
+                None => tracing::info!("shutdown begins: all receivers have brought what they had"),
+            }
+            ended.is_some()
         }
     };
     tokio::select! {

@@ -14,5 +14,6 @@ mod house;
 mod python_sdk;
 mod quickstart;
 mod signals;
+mod stdin;
 #[cfg(feature = "peers")]
 mod twin;

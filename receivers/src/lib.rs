@@ -3,6 +3,7 @@
 pub mod file_log;
 pub mod otlp;
 pub mod prometheus;
+pub mod stdin_log;
 
 #[cfg(test)]
 mod conformance;
@@ -11,5 +12,9 @@ use pipeline::Registry;
 
 /// Adds every receiver to a registry.
 pub fn register(registry: &mut Registry) {
-    registry.receiver::<file_log::Factory>().receiver::<otlp::Factory>().receiver::<prometheus::Factory>();
+    registry
+        .receiver::<file_log::Factory>()
+        .receiver::<otlp::Factory>()
+        .receiver::<prometheus::Factory>()
+        .receiver::<stdin_log::Factory>();
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
 
 use crate::component::BoxFuture;
 
@@ -152,6 +154,12 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// The operating system's.
     fn replace(&self, path: &Path, contents: &[u8]) -> io::Result<()>;
+
+    /// What comes in by the process' standard input, in pieces of at most 64 KiB, until its end. Only one can take it.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn input(&self) -> io::Result<mpsc::Receiver<io::Result<Bytes>>>;
 
     /// Opens a file for writing at its end; it is made if need be, its folder is not. `/dev/stdout` and `/dev/stderr`
     /// are the process' own, whatever they are connected to.

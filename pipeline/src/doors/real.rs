@@ -6,7 +6,9 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::mpsc;
 
 use super::glob::{Glob, Segment};
 use super::{BoxStream, File, FileStat, Files, Found, Listener, Net, Start, WriteFile};
@@ -111,6 +113,29 @@ impl Files for RealFiles {
         file.sync_all()?;
         std::fs::rename(&beside, path)?;
         std::fs::File::open(folder)?.sync_all()
+    }
+
+    /// A thread of its own reads, which nobody waits for: a read of a pipe that nothing comes through cannot be ended.
+    fn input(&self) -> io::Result<mpsc::Receiver<io::Result<Bytes>>> {
+        const PIECE: usize = 64 << 10;
+        let (pieces, taken) = mpsc::channel(2);
+        let read = move || {
+            let mut buffer = vec![0; PIECE];
+            loop {
+                let piece = match io::stdin().lock().read(&mut buffer) {
+                    Ok(0) => return,
+                    Ok(len) => Ok(Bytes::copy_from_slice(&buffer[..len])),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => Err(error),
+                };
+                let over = piece.is_err();
+                if pieces.blocking_send(piece).is_err() || over {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new().name("stdin".to_owned()).spawn(read)?;
+        Ok(taken)
     }
 
     fn write(&self, path: &Path, start: Start) -> io::Result<Box<dyn WriteFile>> {

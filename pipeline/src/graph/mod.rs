@@ -187,12 +187,10 @@ impl Running {
         Graph::build(plan, surroundings)?.start().await
     }
 
-    /// Ends when a receiver has ended with an error, which it has logged. The others go on.
-    pub async fn failed(&mut self) -> Failure {
-        match self.failures.recv().await {
-            Some(failure) => failure,
-            None => std::future::pending().await,
-        }
+    /// Ends when a receiver has ended with an error, which it has logged; the others go on. Or with `None`, when all
+    /// receivers have ended: nothing more will come.
+    pub async fn ended(&mut self) -> Option<Failure> {
+        self.failures.recv().await
     }
 
     /// Stops from the near end: receivers take nothing new and answer what is in flight, processors hand on what they

@@ -507,7 +507,7 @@ async fn a_receiver_that_panics_is_started_again_and_the_process_lives() {
     assert_eq!(begun.elapsed(), Duration::from_secs(1));
     assert_eq!((planned.diary.times("build in"), planned.diary.times("run in")), (2, 2));
     assert_eq!(planned.count("slipring_component_panics_total", &[("component", "in")]), 1);
-    let failed = timeout(Duration::from_secs(1), running.failed()).await;
+    let failed = timeout(Duration::from_secs(1), running.ended()).await;
     assert!(failed.is_err());
     stop_cleanly(running).await;
 }
@@ -528,8 +528,30 @@ async fn a_receiver_that_fails_later_is_reported_and_the_others_go_on() {
         .exporter("out")
         .pipeline("logs", "in bad done", "", "out");
     let mut running = planned.start().await.unwrap();
-    assert_eq!(running.failed().await.to_string(), "receiver bad: the device is gone");
+    assert_eq!(running.ended().await.unwrap().to_string(), "receiver bad: the device is gone");
     assert_eq!(planned.send("in", logs(["a"])).await, Ok(()));
+    stop_cleanly(running).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_receivers_have_ended_nothing_more_will_come() {
+    let planned = Planned::new()
+        .receiver_that("soon", |_, life| async move {
+            life.ready();
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Ok(())
+        })
+        .receiver_that("late", |_, life| async move {
+            life.ready();
+            tokio::time::sleep(Duration::from_secs(9)).await;
+            Ok(())
+        })
+        .exporter("out")
+        .pipeline("logs", "soon late", "", "out");
+    let mut running = planned.start().await.unwrap();
+    let begun = Instant::now();
+    assert!(running.ended().await.is_none());
+    assert_eq!(begun.elapsed(), Duration::from_secs(9));
     stop_cleanly(running).await;
 }
 

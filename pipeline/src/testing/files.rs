@@ -6,6 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
 use crate::doors::{Clock, File, FileStat, Files, Found, Glob, Start, WriteFile};
 
 /// Files in memory; clone is another handle on the same tree. Paths are absolute. Folders need not be made before files
@@ -21,6 +24,8 @@ struct Tree {
     inodes: HashMap<u64, Inode>,
     faults: HashMap<PathBuf, io::ErrorKind>,
     opened: usize,
+    /// Standard input, once somebody reads it.
+    input: Option<mpsc::Sender<io::Result<Bytes>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -46,7 +51,8 @@ const MOST_LINKS: usize = 40;
 impl VirtualFiles {
     /// An empty tree whose files are modified at the times of that clock.
     pub fn new(clock: Clock) -> VirtualFiles {
-        let tree = Tree { clock, names: BTreeMap::new(), inodes: HashMap::new(), faults: HashMap::new(), opened: 0 };
+        let (names, inodes, faults) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        let tree = Tree { clock, names, inodes, faults, opened: 0, input: None };
         VirtualFiles { tree: Arc::new(Mutex::new(tree)) }
     }
 
@@ -136,6 +142,11 @@ impl VirtualFiles {
     /// How often files were opened for reading.
     pub fn opened(&self) -> usize {
         self.tree().opened
+    }
+
+    /// Where what comes in by standard input is written, once somebody reads it. Dropped, the input is at its end.
+    pub fn take_input(&self) -> Option<mpsc::Sender<io::Result<Bytes>>> {
+        self.tree().input.take()
     }
 
     fn tree(&self) -> MutexGuard<'_, Tree> {
@@ -316,6 +327,12 @@ impl Files for VirtualFiles {
         let inode = tree.file_at(path);
         tree.change(inode, |data| contents.clone_into(data));
         Ok(())
+    }
+
+    fn input(&self) -> io::Result<mpsc::Receiver<io::Result<Bytes>>> {
+        let (pieces, taken) = mpsc::channel(2);
+        self.tree().input = Some(pieces);
+        Ok(taken)
     }
 
     fn write(&self, path: &Path, start: Start) -> io::Result<Box<dyn WriteFile>> {

@@ -27,18 +27,9 @@ pub struct Config {
     pub fingerprint_size: ByteSize,
     /// Where reading buffers begin; they grow to `max_log_size` as needed.
     pub initial_buffer_size: ByteSize,
-    /// The longest line, without its end.
-    pub max_log_size: ByteSize,
-    /// What becomes of longer ones.
-    pub max_log_size_behavior: Oversize,
-    /// When a last line without an end is taken as it is, after the file's last growth; 0 for never.
-    pub force_flush_period: GoDuration,
-    /// What the bytes of a line are.
-    pub encoding: String,
-    /// Whether white space at the start of a line stays. By default it does with `format`, and not without.
-    pub preserve_leading_whitespaces: Option<bool>,
-    /// Whether white space at the end of a line stays. By default it does with `format`, and not without.
-    pub preserve_trailing_whitespaces: Option<bool>,
+    /// How bytes become records.
+    #[serde(rename = "~lines")]
+    pub lines: Lines,
     /// The file's attributes on each record.
     #[serde(rename = "~attributes")]
     pub include_file: IncludeFile,
@@ -46,12 +37,6 @@ pub struct Config {
     pub max_concurrent_files: usize,
     /// What a shorter file means that begins as before.
     pub on_truncate: OnTruncate,
-    /// Attributes of each record.
-    pub attributes: BTreeMap<String, Text>,
-    /// Attributes of the resource.
-    pub resource: BTreeMap<String, Text>,
-    /// What begins or ends a record of several lines.
-    pub multiline: Option<Multiline>,
     /// Whether the files are compressed: `gzip`, `auto` (those whose name ends in `.gz`), or not.
     pub compression: Option<String>,
     /// Lines at the start of a file that are no records.
@@ -60,10 +45,6 @@ pub struct Config {
     pub ordering_criteria: Option<Ordering>,
     /// Whether files are removed once everything in them has arrived.
     pub delete_after_read: bool,
-    /// What the lines are.
-    pub format: Option<Format>,
-    /// How lines become records, where `format` does not say it.
-    pub operators: Vec<Operator>,
     /// How a batch is offered again that the pipeline refuses.
     pub retry_on_failure: Retry,
     /// Files that have not changed are never opened, whatever this says.
@@ -83,27 +64,75 @@ impl Default for Config {
             poll_interval: GoDuration::from_millis(200),
             fingerprint_size: ByteSize(1000),
             initial_buffer_size: ByteSize(16 << 10),
+            lines: Lines::default(),
+            include_file: IncludeFile::default(),
+            max_concurrent_files: 1024,
+            on_truncate: OnTruncate::ReadWholeFile,
+            compression: None,
+            header: None,
+            ordering_criteria: None,
+            delete_after_read: false,
+            retry_on_failure: Retry::default(),
+            skip_unmodified_files: false,
+            fixed: Fixed::default(),
+        }
+    }
+}
+
+/// How bytes become records: what every receiver of lines has.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct Lines {
+    /// The longest line, without its end.
+    pub max_log_size: ByteSize,
+    /// What becomes of longer ones.
+    pub max_log_size_behavior: Oversize,
+    /// When a last line without an end is taken as it is, after the file's last growth; 0 for never.
+    pub force_flush_period: GoDuration,
+    /// What the bytes of a line are.
+    pub encoding: String,
+    /// Whether white space at the start of a line stays. By default it does with `format`, and not without.
+    pub preserve_leading_whitespaces: Option<bool>,
+    /// Whether white space at the end of a line stays. By default it does with `format`, and not without.
+    pub preserve_trailing_whitespaces: Option<bool>,
+    /// What begins or ends a record of several lines.
+    pub multiline: Option<Multiline>,
+    /// Attributes of each record.
+    pub attributes: BTreeMap<String, Text>,
+    /// Attributes of the resource.
+    pub resource: BTreeMap<String, Text>,
+    /// What the lines are.
+    pub format: Option<Format>,
+    /// How lines become records, where `format` does not say it.
+    pub operators: Vec<Operator>,
+}
+
+impl Default for Lines {
+    fn default() -> Lines {
+        Lines {
             max_log_size: ByteSize(1 << 20),
             max_log_size_behavior: Oversize::Split,
             force_flush_period: GoDuration::from_millis(500),
             encoding: "utf-8".to_owned(),
             preserve_leading_whitespaces: None,
             preserve_trailing_whitespaces: None,
-            include_file: IncludeFile::default(),
-            max_concurrent_files: 1024,
-            on_truncate: OnTruncate::ReadWholeFile,
+            multiline: None,
             attributes: BTreeMap::new(),
             resource: BTreeMap::new(),
-            multiline: None,
-            compression: None,
-            header: None,
-            ordering_criteria: None,
-            delete_after_read: false,
             format: None,
             operators: Vec::new(),
-            retry_on_failure: Retry::default(),
-            skip_unmodified_files: false,
-            fixed: Fixed::default(),
+        }
+    }
+}
+
+impl Lines {
+    /// What is wrong with sizes, and with settings that exclude each other.
+    pub fn check(&self, say: &mut impl FnMut(&str, &str)) {
+        if self.max_log_size.get() == 0 || self.max_log_size.get() > 1 << 30 {
+            say("max_log_size", "the least is 1 byte, the most 1GiB");
+        }
+        if self.format.is_some() && !self.operators.is_empty() {
+            say("format", "reads the lines by itself; leave out `format` or `operators`");
         }
     }
 }
@@ -255,19 +284,24 @@ pub struct IncludeFile {
     pub include_file_record_offset: bool,
 }
 
+impl IncludeFile {
+    /// None of them.
+    pub const NOTHING: IncludeFile = IncludeFile {
+        include_file_name: false,
+        include_file_path: false,
+        include_file_name_resolved: false,
+        include_file_path_resolved: false,
+        include_file_owner_name: false,
+        include_file_owner_group_name: false,
+        include_file_permissions: false,
+        include_file_record_number: false,
+        include_file_record_offset: false,
+    };
+}
+
 impl Default for IncludeFile {
     fn default() -> IncludeFile {
-        IncludeFile {
-            include_file_name: true,
-            include_file_path: false,
-            include_file_name_resolved: false,
-            include_file_path_resolved: false,
-            include_file_owner_name: false,
-            include_file_owner_group_name: false,
-            include_file_permissions: false,
-            include_file_record_number: false,
-            include_file_record_offset: false,
-        }
+        IncludeFile { include_file_name: true, ..IncludeFile::NOTHING }
     }
 }
 
@@ -283,6 +317,15 @@ pub struct Retry {
     pub max_interval: GoDuration,
     /// After which a batch is dropped; 0 for never.
     pub max_elapsed_time: GoDuration,
+}
+
+impl Retry {
+    /// What is wrong with it.
+    pub fn check(&self, say: &mut impl FnMut(&str, &str)) {
+        if self.enabled && self.initial_interval.is_zero() {
+            say("retry_on_failure.initial_interval", "must be more than 0");
+        }
+    }
 }
 
 impl Default for Retry {
@@ -332,18 +375,11 @@ impl Settings for Config {
         if self.fingerprint_size.get() < 16 || self.fingerprint_size.get() > 1 << 20 {
             say("fingerprint_size", "the least is 16 bytes, the most 1MiB");
         }
-        if self.max_log_size.get() == 0 || self.max_log_size.get() > 1 << 30 {
-            say("max_log_size", "the least is 1 byte, the most 1GiB");
-        }
         if self.max_concurrent_files < 2 {
             say("max_concurrent_files", "the least is 2");
         }
-        if self.format.is_some() && !self.operators.is_empty() {
-            say("format", "reads the lines by itself; leave out `format` or `operators`");
-        }
-        if self.retry_on_failure.enabled && self.retry_on_failure.initial_interval.is_zero() {
-            say("retry_on_failure.initial_interval", "must be more than 0");
-        }
+        self.lines.check(&mut say);
+        self.retry_on_failure.check(&mut say);
         if self.start_at != StartAt::Beginning {
             for (set, key) in [(self.delete_after_read, "delete_after_read"), (self.header.is_some(), "header")] {
                 if set {

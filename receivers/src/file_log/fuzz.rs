@@ -6,7 +6,7 @@ use pipeline::otlp::check;
 use pipeline::{Batch, Signal};
 use tokio::time::Instant;
 
-use super::config::{Config, Format, Multiline, Oversize};
+use super::config::{Format, IncludeFile, Lines, Multiline, Oversize};
 use super::encoding::Encoding;
 use super::facts::Facts;
 use super::format::record::Requests;
@@ -22,7 +22,7 @@ use super::recorder::{Line, Recorder, Source};
 pub fn file(bytes: &[u8]) {
     for config in configs() {
         let steps = Steps::build(&config.operators).expect("the operators are right");
-        let recorder = Recorder::new(&config, steps, "fuzz");
+        let recorder = Recorder::new(&config, IncludeFile::default(), steps, "fuzz");
         let encoding = Encoding::from_name(&config.encoding).expect("the encoding is known");
         let ends = Ends::new(config.multiline.as_ref(), encoding).expect("the patterns are right");
         let cutter = Cutter { most: 100, oversize: Oversize::Split, ends, encoding };
@@ -55,8 +55,8 @@ pub fn file(bytes: &[u8]) {
     }
 }
 
-fn configs() -> Vec<Config> {
-    let of = |format, encoding: &str| Config { format, encoding: encoding.to_owned(), ..Config::default() };
+fn configs() -> Vec<Lines> {
+    let of = |format, encoding: &str| Lines { format, encoding: encoding.to_owned(), ..Lines::default() };
     let mut all = vec![
         of(None, "utf-8"),
         of(None, "utf-8-raw"),
@@ -69,10 +69,10 @@ fn configs() -> Vec<Config> {
         of(None, "big5"),
     ];
     let multiline = |start: &str| Multiline { line_start_pattern: start.to_owned(), ..Multiline::default() };
-    all.push(Config { multiline: Some(multiline("^\\{")), ..of(None, "utf-8") });
-    all.push(Config { multiline: Some(multiline("[a-m]")), ..of(None, "utf-16be") });
-    all.push(Config { operators: operators(), ..of(None, "utf-8") });
-    all.push(Config { operators: together(), ..of(None, "utf-8") });
+    all.push(Lines { multiline: Some(multiline("^\\{")), ..of(None, "utf-8") });
+    all.push(Lines { multiline: Some(multiline("[a-m]")), ..of(None, "utf-16be") });
+    all.push(Lines { operators: operators(), ..of(None, "utf-8") });
+    all.push(Lines { operators: together(), ..of(None, "utf-8") });
     all
 }
 

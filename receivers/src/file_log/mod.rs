@@ -12,6 +12,7 @@ mod config;
 mod contents;
 mod encoding;
 mod facts;
+pub(crate) mod feed;
 mod fingerprint;
 mod format;
 pub mod fuzz;

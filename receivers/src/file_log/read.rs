@@ -124,7 +124,7 @@ impl Filler {
         beside: &mut Beside,
     ) -> io::Result<()> {
         let settings = watch.settings.clone();
-        let take_open_line = open_line_is_due(settings.flush_after, tail, now.instant);
+        let take_open_line = open_line_is_due(settings.lines.flush_after, tail, now.instant);
         tail.looked = None;
         if !tail.read_header(&settings, file, at)? {
             return Ok(());
@@ -153,7 +153,7 @@ impl Filler {
                 break;
             }
             if used == 0 {
-                want = want.saturating_mul(2).min(settings.cutter.room().max(want + 1));
+                want = want.saturating_mul(2).min(settings.lines.cutter.room().max(want + 1));
             }
         }
         if self.buffer.len() > CHUNK.max(settings.buffer_size) {
@@ -181,13 +181,13 @@ impl Filler {
         let mut used = 0;
         while used < read && self.requests.bytes() < BATCH_BYTES {
             let bytes = &self.buffer[used..read];
-            let taken = match settings.cutter.next(bytes, &mut at.in_rest, last) {
+            let taken = match settings.lines.cutter.next(bytes, &mut at.in_rest, last) {
                 Piece::Open => break,
                 Piece::Rest(taken) => taken,
                 Piece::Line { from, to, taken } => {
                     let line = Line { bytes: &bytes[from..to], place: *at };
                     let written =
-                        settings.recorder.write(line, source, &mut progress.held, &mut self.requests, &mut |t| {
+                        settings.lines.recorder.write(line, source, &mut progress.held, &mut self.requests, &mut |t| {
                             complain(complaints, &t, path, now.instant);
                         });
                     at.records += u64::from(written.is_some());
@@ -218,7 +218,7 @@ impl Filler {
             let complaints = &mut watch.complaints;
             let mut trouble = |t: Trouble<'_>| complain(complaints, &t, &path, now.instant);
             let due = Some(now.instant);
-            beside.tally += settings.recorder.release(due, source, &mut held, &mut self.requests, &mut trouble);
+            beside.tally += settings.lines.recorder.release(due, source, &mut held, &mut self.requests, &mut trouble);
             let Some(progress) = watch.progress_mut(id) else { continue };
             progress.held = held;
             let read = progress.read;
@@ -231,7 +231,8 @@ impl Filler {
     }
 }
 
-fn complain(complaints: &mut Complaints, trouble: &Trouble<'_>, path: &Path, now: Instant) {
+/// Says that an operator could not work on a line, if it is to be said.
+pub fn complain(complaints: &mut Complaints, trouble: &Trouble<'_>, path: &Path, now: Instant) {
     if trouble.loud {
         let whom = format_args!("{} in {}", trouble.operator, path.display());
         complaints.warn("an operator cannot work on a line", whom, &trouble.why, now);
@@ -296,7 +297,7 @@ impl Tail {
 
 fn wants_reading(watch: &Watch, tail: &Tail, now: Instant) -> bool {
     tail.progress.in_flight.len() < ON_THE_WAY
-        && (tail.changed() || open_line_is_due(watch.settings.flush_after, tail, now))
+        && (tail.changed() || open_line_is_due(watch.settings.lines.flush_after, tail, now))
 }
 
 /// Whether the open line at the end of a file is taken as it is: nothing has come for long enough, or nothing will come

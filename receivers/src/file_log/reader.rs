@@ -4,15 +4,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pipeline::Signal;
-use pipeline::component::{Context, Reason};
+use pipeline::component::Context;
 use pipeline::doors::Files;
 use pipeline::telemetry::{Drops, Meter};
 use tokio::time::Instant;
 
 use super::checkpoint;
 use super::read::{Beside, Filled, Filler};
-use super::recorder::Tally;
 use super::watch::{Now, Watch};
 
 /// While reading goes on without a pause, the checkpoint is written after so many bytes of batches have arrived.
@@ -99,7 +97,7 @@ impl Reader {
         if step.look {
             self.gauges.set(self.watch.held_open(), self.watch.watched());
         }
-        self.count(beside.tally);
+        beside.tally.count(&self.drops);
         if step.look && self.watch.settings.delete_after_read {
             self.remove_finished(step.now.instant);
         }
@@ -111,18 +109,6 @@ impl Reader {
             self.save(step.now.instant);
         }
         filled
-    }
-
-    fn count(&self, tally: Tally) {
-        for (lines, code, message) in [
-            (tally.failed, "operator", "an operator was told to drop what it cannot work on"),
-            (tally.filtered, "filtered", "the operators do not keep it"),
-        ] {
-            if lines > 0 {
-                let drops = if code == "filtered" { self.drops.clone().on_purpose() } else { self.drops.clone() };
-                drops.record(Signal::Logs, lines, &Reason::new(code, message));
-            }
-        }
     }
 
     fn remove_finished(&mut self, now: Instant) {

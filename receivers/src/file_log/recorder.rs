@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pipeline::Signal;
+use pipeline::component::Reason;
 use pipeline::config::ByteSize;
 use pipeline::otlp::fields::{log_record, resource};
 use pipeline::otlp::write::{Scalar, Writer};
+use pipeline::telemetry::Drops;
 use tokio::time::Instant;
 
-use super::config::{Config, Format};
+use super::config::{Format, IncludeFile, Lines};
 use super::encoding::{Encoding, Text};
 use super::facts::Facts;
 use super::format::container::{self, Output};
@@ -83,6 +86,16 @@ pub struct Tally {
     pub filtered: usize,
 }
 
+impl Tally {
+    /// Counts what was dropped.
+    pub fn count(&self, drops: &Drops) {
+        let failed = Reason::new("operator", "an operator was told to drop what it cannot work on");
+        drops.record(Signal::Logs, self.failed, &failed);
+        let filtered = Reason::new("filtered", "the operators do not keep it");
+        drops.clone().on_purpose().record(Signal::Logs, self.filtered, &filtered);
+    }
+}
+
 /// Where records go, and what hears of troubles.
 struct Writing<'w> {
     recorder: &'w Recorder,
@@ -93,7 +106,7 @@ struct Writing<'w> {
 
 impl Recorder {
     /// For these settings, which are known to be right, and operators; `scope` names the receiver.
-    pub fn new(config: &Config, steps: Steps, scope: &'static str) -> Recorder {
+    pub fn new(config: &Lines, include: IncludeFile, steps: Steps, scope: &'static str) -> Recorder {
         let plain = |value: &str| super::operators::in_expr(value).is_none();
         let resource = config.resource.iter().filter(|(_, v)| plain(v));
         let resource: Vec<_> = resource.map(|(k, v)| (k.clone(), v.0.clone())).collect();
@@ -110,8 +123,8 @@ impl Recorder {
             encoding: Encoding::from_name(&config.encoding).unwrap_or(Encoding::Utf8),
             keep_leading: config.preserve_leading_whitespaces.unwrap_or(config.format.is_some()),
             keep_trailing: config.preserve_trailing_whitespaces.unwrap_or(config.format.is_some()),
-            record_number: config.include_file.include_file_record_number,
-            record_offset: config.include_file.include_file_record_offset,
+            record_number: include.include_file_record_number,
+            record_offset: include.include_file_record_offset,
             scope,
             group: Arc::new(Group::new(&message, scope)),
             resource,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use pipeline::config::{Problem, Text};
 use pipeline::doors::{FileStat, Files, Glob};
 
-use super::config::{Config, Format, IncludeFile, OnTruncate, StartAt};
+use super::config::{self, Config, Format, IncludeFile, OnTruncate, StartAt};
 use super::contents::Contents;
 use super::encoding::{Encoding, KNOWN};
 use super::facts::Facts;
@@ -38,21 +38,16 @@ pub struct Settings {
     pub buffer_size: usize,
     /// Lines at the start that are no records.
     pub header: Option<Header>,
-    /// How bytes become lines.
-    pub cutter: Cutter,
-    /// When a line without an end is taken.
-    pub flush_after: Option<Duration>,
+    /// How bytes become records.
+    pub lines: Lines,
     /// How many files stay open between reads.
     pub most_open: usize,
     /// What a shorter file means.
     pub on_truncate: OnTruncate,
     /// Whether files are removed when everything has arrived.
     pub delete_after_read: bool,
-    /// How lines become records.
-    pub recorder: Recorder,
     compression: Compression,
     include_file: IncludeFile,
-    attributes: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +55,56 @@ enum Compression {
     No,
     Gzip,
     ByName,
+}
+
+/// How bytes become records: what every receiver of lines has.
+#[derive(Debug)]
+pub struct Lines {
+    /// How bytes become lines.
+    pub cutter: Cutter,
+    /// When a line without an end is taken.
+    pub flush_after: Option<Duration>,
+    /// How lines become records.
+    pub recorder: Recorder,
+    /// Attributes of every record.
+    attributes: Vec<(String, String)>,
+}
+
+impl Lines {
+    /// Compiles settings; `scope` names the receiver.
+    ///
+    /// # Errors
+    /// Everything that cannot be compiled.
+    pub fn new(config: &config::Lines, include: IncludeFile, scope: &'static str) -> Result<Lines, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let encoding = Encoding::from_name(&config.encoding).unwrap_or_else(|| {
+            problems.push(Problem::at("encoding", format!("is not known; encodings are {KNOWN}")));
+            Encoding::Utf8
+        });
+        let ends = Ends::new(config.multiline.as_ref(), encoding).unwrap_or_else(|(key, why)| {
+            let path = if key.is_empty() { "multiline".to_owned() } else { format!("multiline.{key}") };
+            problems.push(Problem::at(path, why));
+            Ends::Newline
+        });
+        let steps = steps(config).map_err(|p| problems.extend(p)).ok();
+        let Some(steps) = steps.filter(|_| problems.is_empty()) else { return Err(problems) };
+        let most = usize::try_from(config.max_log_size.get()).unwrap_or(usize::MAX);
+        Ok(Lines {
+            cutter: Cutter { most, oversize: config.max_log_size_behavior, ends, encoding },
+            flush_after: some(config.force_flush_period.get()),
+            recorder: Recorder::new(config, include, steps, scope),
+            attributes: texts(&config.attributes).map(|(k, v)| (k.clone(), v.to_owned())).collect(),
+        })
+    }
+
+    /// The attributes of every record.
+    pub fn attributes(&self) -> impl Iterator<Item = (Cow<'static, str>, String)> {
+        self.attributes.iter().map(|(k, v)| (Cow::Owned(k.clone()), v.clone()))
+    }
+}
+
+fn some(duration: Duration) -> Option<Duration> {
+    (!duration.is_zero()).then_some(duration)
 }
 
 impl Settings {
@@ -71,23 +116,13 @@ impl Settings {
         let mut problems = Vec::new();
         let include = globs("include", &config.include, &mut problems);
         let exclude = globs("exclude", &config.exclude, &mut problems);
-        let encoding = Encoding::from_name(&config.encoding).unwrap_or_else(|| {
-            problems.push(Problem::at("encoding", format!("is not known; encodings are {KNOWN}")));
-            Encoding::Utf8
-        });
-        let ends = Ends::new(config.multiline.as_ref(), encoding).unwrap_or_else(|(key, why)| {
-            let path = if key.is_empty() { "multiline".to_owned() } else { format!("multiline.{key}") };
-            problems.push(Problem::at(path, why));
-            Ends::Newline
-        });
-        let mut take = |result: Result<_, Vec<Problem>>| result.map_err(|p| problems.extend(p)).ok();
-        let steps = take(steps(config));
+        let lines = Lines::new(&config.lines, config.include_file, scope).map_err(|p| problems.extend(p)).ok();
+        let encoding = lines.as_ref().map_or(Encoding::Utf8, |lines| lines.cutter.encoding);
         let mut take = |result: Result<_, Vec<Problem>>| result.map_err(|p| problems.extend(p)).ok();
         let order = config.ordering_criteria.as_ref().and_then(|order| take(Order::new(order)));
         let mut take = |result: Result<_, Vec<Problem>>| result.map_err(|p| problems.extend(p)).ok();
         let header = config.header.as_ref().and_then(|header| take(Header::new(header, encoding)));
-        let Some(steps) = steps.filter(|_| problems.is_empty()) else { return Err(problems) };
-        let some = |duration: Duration| (!duration.is_zero()).then_some(duration);
+        let Some(lines) = lines.filter(|_| problems.is_empty()) else { return Err(problems) };
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         Ok(Settings {
             include,
@@ -98,24 +133,16 @@ impl Settings {
             fingerprint_size: size(config.fingerprint_size.get()),
             buffer_size: size(config.initial_buffer_size.get()).max(1 << 10),
             header,
-            cutter: Cutter {
-                most: size(config.max_log_size.get()),
-                oversize: config.max_log_size_behavior,
-                ends,
-                encoding,
-            },
-            flush_after: some(config.force_flush_period.get()),
+            lines,
             most_open: (config.max_concurrent_files / 2).max(1),
             on_truncate: config.on_truncate,
             delete_after_read: config.delete_after_read,
-            recorder: Recorder::new(config, steps, scope),
-            compression: match (config.compression.as_deref(), config.format) {
+            compression: match (config.compression.as_deref(), config.lines.format) {
                 (Some("gzip"), _) => Compression::Gzip,
                 (Some("auto"), _) | (None, Some(Format::DynamoTrace)) => Compression::ByName,
                 _ => Compression::No,
             },
             include_file: config.include_file,
-            attributes: texts(&config.attributes).map(|(k, v)| (k.clone(), v.to_owned())).collect(),
         })
     }
 
@@ -152,8 +179,8 @@ impl Settings {
             name_of(stat.group, "/etc/group", files)
         });
         add(include.include_file_permissions, "log.file.permissions", &|| Some(format!("{:04o}", stat.permissions)));
-        pairs.extend(self.attributes.iter().map(|(k, v)| (Cow::Owned(k.clone()), v.clone())));
-        self.recorder.facts_of_path(Facts::new(pairs), path, resolved)
+        pairs.extend(self.lines.attributes());
+        self.lines.recorder.facts_of_path(Facts::new(pairs), path, resolved)
     }
 }
 
@@ -170,7 +197,7 @@ fn texts(all: &BTreeMap<String, Text>) -> impl Iterator<Item = (&String, &str)> 
 }
 
 /// The operators, behind what sets attributes to the values of expressions.
-fn steps(config: &Config) -> Result<Steps, Vec<Problem>> {
+fn steps(config: &config::Lines) -> Result<Steps, Vec<Problem>> {
     let mut added = Vec::new();
     let mut problems = Vec::new();
     for (root, key, values) in

@@ -83,6 +83,11 @@ impl Held {
         self.groups.iter().any(|g| g.is_due(now))
     }
 
+    /// When something will have waited for long enough.
+    pub fn due(&self) -> Option<Instant> {
+        self.groups.iter().filter_map(|g| g.until).min()
+    }
+
     /// Everything that waits stands at that place from now on: its own is gone.
     pub fn move_to(&mut self, place: Position) {
         self.groups.iter_mut().for_each(|g| g.first = place);
