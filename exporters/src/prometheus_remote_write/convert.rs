@@ -2,7 +2,7 @@
 
 use pipeline::batch::Batch;
 use pipeline::otlp::WireError;
-use pipeline::otlp::view::{Metric, MetricKind, Temporality};
+use pipeline::otlp::view::{AnyValue, Metric, MetricKind, Temporality};
 use pipeline::relabel::{self, Rule};
 
 use super::body::Body;
@@ -61,6 +61,7 @@ pub fn convert(conversion: &Conversion, message: Message, batch: &Batch) -> Resu
         bound: String::new(),
         exemplars: Exemplars::default(),
         kind: Type::default(),
+        custom: CustomBuckets::Never,
         owed: 0,
         out: Converted { series: TimeSeries::new(message), ..Converted::default() },
     };
@@ -69,6 +70,20 @@ pub fn convert(conversion: &Conversion, message: Message, batch: &Batch) -> Resu
     out.series.order(conversion.lanes, conversion.samples.max(1));
     Ok(out)
 }
+
+/// Whether histograms with bounds are sent as native ones with custom buckets, where 2.0 is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CustomBuckets {
+    /// As classic ones.
+    Never,
+    /// As nothing else.
+    Only,
+    /// As both.
+    AndClassic,
+}
+
+/// What our scraper notes of histograms that are to be native ones.
+const NATIVE_FORM: &str = "prometheus.native_histogram";
 
 pub(super) struct Converter<'a> {
     pub(super) conversion: &'a Conversion,
@@ -80,6 +95,8 @@ pub(super) struct Converter<'a> {
     pub(super) exemplars: Exemplars<'a>,
     /// The type of the metric.
     pub(super) kind: Type,
+    /// What its histograms become.
+    pub(super) custom: CustomBuckets,
     /// 1 until the point's first series is there.
     pub(super) owed: usize,
     pub(super) out: Converted,
@@ -138,12 +155,27 @@ impl<'a> Converter<'a> {
     fn family(&mut self, around: &Around<'a>, metric: &Metric<'a>) -> Result<(), WireError> {
         let family = Family::of(metric, around.scraped)?;
         self.kind = family.kind;
+        self.custom = self.custom_buckets(metric)?;
         match self.message {
             Message::V1 if self.conversion.metadata => self.out.metadata.add(&around.name, &family),
             Message::V1 => {}
             Message::V2 => self.out.series.family(family.kind as u64, family.help, &family.unit),
         }
         Ok(())
+    }
+
+    /// What the config says of histograms with bounds, or of those of our scraper its own config.
+    fn custom_buckets(&self, metric: &Metric<'a>) -> Result<CustomBuckets, WireError> {
+        if metric.kind != MetricKind::Histogram {
+            return Ok(CustomBuckets::Never);
+        }
+        Ok(match metric.metadata().find(NATIVE_FORM)?.and_then(AnyValue::as_text) {
+            Some("custom_buckets") => CustomBuckets::Only,
+            Some("custom_buckets_and_classic") => CustomBuckets::AndClassic,
+            _ if !self.conversion.custom_buckets => CustomBuckets::Never,
+            _ if self.conversion.keep_classic => CustomBuckets::AndClassic,
+            _ => CustomBuckets::Only,
+        })
     }
 
     /// One series of the current point.

@@ -7,7 +7,7 @@ use pipeline::otlp::view::{
 };
 
 use super::body::Body;
-use super::convert::Converter;
+use super::convert::{Converter, CustomBuckets};
 use super::native::{self, When};
 use super::timeseries::Message;
 use crate::translation::names::Namer;
@@ -69,7 +69,7 @@ impl<'a> Converter<'a> {
         let namer = around.label_namer();
         let stale = point.flags & NO_RECORDED_VALUE != 0;
         let start = self.start(point.start, point.time, stale);
-        let custom = self.conversion.custom_buckets && self.message == Message::V2;
+        let custom = self.custom != CustomBuckets::Never && self.message == Message::V2;
         if custom {
             let when = When { time, start, is_gauge: self.kind == Type::GaugeHistogram };
             self.series(around, time, "", None, |out| {
@@ -77,7 +77,7 @@ impl<'a> Converter<'a> {
                 taken.all().try_for_each(|e| write_exemplar(out, e, time, namer))
             })?;
         }
-        if !custom || self.conversion.keep_classic {
+        if !custom || self.custom == CustomBuckets::AndClassic {
             let mut below = f64::NEG_INFINITY;
             let mut count = 0u64;
             let mut bucket = |this: &mut Self, bound: f64, count: u64| {

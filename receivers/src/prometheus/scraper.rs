@@ -19,6 +19,8 @@ use super::status::{LastScrape, TargetStatus};
 
 /// Scrape times this close behind their moment are moved onto it, so that times are evenly spaced.
 const MOST_TOLERANCE: Duration = Duration::from_millis(2);
+/// A mark at the time of a sample would be another value of it.
+const JUST_AFTER: Duration = Duration::from_millis(1);
 
 /// Own metrics and drops of one job.
 #[derive(Clone)]
@@ -61,6 +63,13 @@ pub struct Ends {
     pub replaced: CancellationToken,
 }
 
+/// Why a scraper whose target is gone need not wait any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Stopped,
+    Replaced,
+}
+
 /// Scrapes one target.
 pub struct Scraper {
     /// The target, and where it is seen how it goes.
@@ -95,12 +104,20 @@ impl Scraper {
                 self.scrape(at, &ends.stop).await;
             }
         }
-        if self.job.scrape_on_shutdown && ends.stop.is_cancelled() {
-            self.scrape(self.clock.now(), &CancellationToken::new()).await;
-        }
-        if let Some(ticks) = last_ticks.filter(|_| !ends.stop.is_cancelled() && self.status.last().is_some()) {
+        if ends.stop.is_cancelled() {
+            self.finish().await;
+        } else if let Some(ticks) = last_ticks.filter(|_| self.status.last().is_some()) {
             self.mark_stale(ticks, &ends).await;
         }
+    }
+
+    /// What the config asks for when the receiver stops. Otherwise its series just stop: whoever runs next goes on with
+    /// them.
+    async fn finish(&mut self) {
+        if self.job.scrape_on_shutdown {
+            self.scrape(self.clock.now(), &CancellationToken::new()).await;
+        }
+        self.interrupted(Ended::Stopped).await;
     }
 
     /// One scrape with the timestamp `at`. When `stop` comes before the target has answered, it has not happened.
@@ -188,21 +205,33 @@ impl Scraper {
 
     /// The target is gone. If it does not come back within two intervals, its series end at the first scrape that it
     /// missed.
-    async fn mark_stale(mut self, mut ticks: Interval, ends: &Ends) {
+    async fn mark_stale(&mut self, mut ticks: Interval, ends: &Ends) {
         let interval = self.status.target.interval;
         let mut missed_at = None;
         for _ in 0..2 {
             tokio::select! {
                 _ = ticks.tick() => {}
-                () = ends.replaced_or_stopped() => return,
+                ended = ends.replaced_or_stopped() => return self.interrupted(ended).await,
             }
             missed_at.get_or_insert(self.clock.now());
         }
         tokio::select! {
             () = sleep(interval / 10) => {}
-            () = ends.replaced_or_stopped() => return,
+            ended = ends.replaced_or_stopped() => return self.interrupted(ended).await,
         }
-        self.cache.miss(millis(missed_at.unwrap_or_default()));
+        self.end(missed_at.unwrap_or_default()).await;
+    }
+
+    /// Its series are not marked, unless the receiver stops and the config asks for it.
+    async fn interrupted(&mut self, ended: Ended) {
+        if let (Ended::Stopped, true, Some(last)) = (ended, self.job.stale_on_shutdown, self.status.last()) {
+            self.end(self.clock.now().max(last.at + JUST_AFTER)).await;
+        }
+    }
+
+    /// Marks everything stale that there is.
+    async fn end(&mut self, at: Duration) {
+        self.cache.miss(millis(at));
         self.hand_on(&Measures::Gone { extra: self.job.extra }).await;
     }
 }
@@ -218,10 +247,10 @@ impl Ends {
         }
     }
 
-    async fn replaced_or_stopped(&self) {
+    async fn replaced_or_stopped(&self) -> Ended {
         tokio::select! {
-            () = self.stop.cancelled() => {}
-            () = self.replaced.cancelled() => {}
+            () = self.stop.cancelled() => Ended::Stopped,
+            () = self.replaced.cancelled() => Ended::Replaced,
         }
     }
 }

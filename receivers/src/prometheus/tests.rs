@@ -17,6 +17,8 @@ use super::cache::tests::flatten::{Flat, flatten};
 use super::status::Targets;
 use super::*;
 
+mod bad_input;
+
 /// A receiver that runs in a world of its own.
 struct Bench {
     world: World,
@@ -260,56 +262,6 @@ async fn gzip_is_unpacked_and_limited() {
     bench.end().await;
 }
 
-/// A target that gives this answer, after a good one: one failed scrape with its reason, and everything stale.
-#[track_caller]
-fn fails(answer: Vec<u8>, expected: &'static str) -> impl Future<Output = ()> {
-    let place = std::panic::Location::caller();
-    async move {
-        let (bench, far) = one("").await;
-        bench.next().await;
-        far.answer(answer);
-        let (flat, up) = bench.next().await;
-        let error = bench.error().unwrap_or_default();
-        assert!(error.contains(expected), "{place}: {error}");
-        assert_eq!(up, 0.0, "{place}");
-        assert_eq!((series(&flat), flat[0].value), (vec![A], None), "{place}");
-        far.answer(text("a 2\n"));
-        assert_eq!(bench.next().await.1, 1.0, "{place}: the next scrape is a new chance");
-        assert_eq!(bench.error(), None);
-        bench.end().await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn bad_answers_are_one_failed_scrape_with_its_reason() {
-    fails(text("a 1\nb rubbish\n"), "line 2 of the body: the value `rubbish` is not a number").await;
-    fails(text("a{b=\"\u{0}\"} 1\nc{d=\"1\",d=\"2\"} 1\n"), "label d is there twice").await;
-    fails(text("a 1e400\n"), "beyond the range of a number").await;
-    fails(http("200 OK\r\ncontent-type: text/plain", b"a{b=\"\xff\"} 1\n"), "is not UTF-8").await;
-    fails(http("503 Service Unavailable", "a 1\n"), "the target answered 503 Service Unavailable").await;
-    fails(http("302 Found\r\nlocation: /metrics", ""), "redirect").await;
-    fails(http("200 OK\r\ncontent-type: application/vnd.google.protobuf", "x"), "protobuf").await;
-    fails(http("200 OK\r\ncontent-type: application/openmetrics-text", "a 1\n"), "does not end with # EOF").await;
-    fails(
-        b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 99\r\n\r\na 1\n".to_vec(),
-        "no answer from worker:8081 within 4s",
-    )
-    .await;
-    fails(b"\x16\x03\x01 this is no HTTP\r\n\r\n".to_vec(), "worker:8081 broke off").await;
-    fails(Vec::new(), "no answer from worker:8081 within 4s").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_target_that_trickles_is_cut_at_its_timeout() {
-    let (bench, far) = one("").await;
-    bench.next().await;
-    far.state.lock().unwrap().trickle = Some(Duration::from_secs(1));
-    let (_, up) = bench.next().await;
-    assert_eq!(up, 0.0);
-    assert!(bench.error().unwrap().contains("within 4s"));
-    bench.end().await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_target_that_nobody_answers_for_is_down() {
     let world = World::new();
@@ -434,6 +386,31 @@ async fn a_last_scrape_is_made_on_shutdown_when_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stop_marks_everything_stale_when_asked_to() {
+    for (more, rounds) in
+        [("", 0), ("stale_on_shutdown: true\n", 1), ("stale_on_shutdown: true\nscrape_on_shutdown: true\n", 2)]
+    {
+        let (bench, _) = one(more).await;
+        let (first, _) = bench.next().await;
+        let (_, sink) = bench.end().await;
+        let batches = sink.take();
+        assert_eq!(batches.len(), rounds, "{more}");
+        if let Some(last) = batches.last() {
+            let flat = flatten(&last.to_bytes());
+            assert_eq!(flat.len(), 6, "its series and the five of the target");
+            assert!(flat.iter().all(|flat| flat.value.is_none() && flat.ms > first[0].ms), "{more}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_before_the_first_scrape_marks_nothing() {
+    let (bench, _) = one("stale_on_shutdown: true\n").await;
+    let (_, sink) = bench.end().await;
+    assert_eq!(sink.take().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_first_scrape_can_be_put_off() {
     let (bench, _) = one("initial_scrape_offset: 30s\n").await;
     bench.next().await;
@@ -491,6 +468,21 @@ async fn targets_come_from_files_and_follow_them() {
     let jobs = bench.targets.jobs();
     assert_eq!(jobs[0].active.len(), 1);
     bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_marks_what_is_gone_but_not_marked_yet() {
+    let world = World::new();
+    let _far = far(&world, "a:1").await;
+    world.files.put("/sd/x.yaml", "- targets: ['a:1']\n");
+    let bench = start(world, &format!("{FILES}\nstale_on_shutdown: true\n"));
+    bench.next().await;
+    bench.world.files.put("/sd/x.yaml", "[]");
+    sleep(Duration::from_secs(8)).await;
+    bench.sink.take();
+    let (_, sink) = bench.end().await;
+    let flat: Vec<_> = sink.take().iter().flat_map(|batch| flatten(&batch.to_bytes())).collect();
+    assert!(flat.len() == 6 && flat.iter().all(|flat| flat.value.is_none()), "{flat:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -153,6 +153,25 @@ async fn histograms_go_native_with_exemplars_and_custom_buckets_when_asked_to() 
 }
 
 #[tokio::test]
+async fn a_scraped_histogram_has_custom_buckets_where_the_scrape_config_says_so() {
+    let point = HistogramDataPoint {
+        time_unix_nano: TIME,
+        count: 3,
+        sum: Some(7.5),
+        bucket_counts: vec![1, 2],
+        explicit_bounds: vec![0.5],
+        ..HistogramDataPoint::default()
+    };
+    for (form, series) in [("", 4), ("custom_buckets", 1), ("custom_buckets_and_classic", 5)] {
+        let mut metric = histogram("h", "", vec![point.clone()]);
+        metric.metadata = attributes(&[("prometheus.native_histogram", form)]);
+        let far = FarSide::judging([], strict).await;
+        assert_eq!(exporter(&far, "").export(&plain(vec![metric])).await, Ok(Receipt::default()));
+        assert_eq!(received(&far.take()[0]).series.timeseries.len(), series, "{form}");
+    }
+}
+
+#[tokio::test]
 async fn requests_keep_to_their_limits_and_symbols_to_their_request() {
     let far = FarSide::judging([], strict).await;
     exporter(&far, "max_batch_size_bytes: 3000").export(&points(300)).await.unwrap();

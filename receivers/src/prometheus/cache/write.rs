@@ -23,7 +23,8 @@ use crate::prometheus::exposition::{Kind, open_metrics_float};
 /// The scope of scraped metrics. Exporters know by it that names are the target's own and pass them on as they are.
 pub const SCOPE_NAME: &str = "slipring/prometheus";
 
-/// What a metric's metadata say it is to be in Prometheus: a native histogram with `custom_buckets`.
+/// What a metric's metadata say it is to be in Prometheus: a native histogram with `custom_buckets`, or with
+/// `custom_buckets_and_classic`.
 pub const NATIVE_FORM: &str = "prometheus.native_histogram";
 
 const NO_RECORDED_VALUE: u64 = 1;
@@ -122,13 +123,7 @@ impl Request<'_> {
         let store = self.store;
         for &number in &store.resources[resource].metrics {
             let of = &store.metrics[number as usize];
-            let custom = self.has_custom_buckets(of);
-            if custom {
-                self.metric(of, true, &mut loose, w);
-            }
-            if !custom || self.histograms.always_classic {
-                self.metric(of, false, &mut loose, w);
-            }
+            self.metric(of, &mut loose, w);
         }
         self.moment.extras.iter().for_each(|extra| {
             let point = store.series[extra.series as usize].point;
@@ -144,16 +139,19 @@ impl Request<'_> {
         self.histograms.custom_buckets && of.key.shape == Shape::Histogram && !self.store.has_native(&of.key)
     }
 
-    fn metric(&mut self, of: &Metric, custom: bool, loose: &mut Vec<Loose>, w: &mut Writer) {
+    fn metric(&mut self, of: &Metric, loose: &mut Vec<Loose>, w: &mut Writer) {
         let before = (w.len(), self.items);
+        let custom = self.has_custom_buckets(of);
+        let is_all = custom && !self.histograms.always_classic;
         w.message(scope_group::ITEMS, |w| {
             w.raw(&of.head);
             if custom {
-                w.attribute(metric::METADATA, NATIVE_FORM, Scalar::Text("custom_buckets"));
+                let form = if is_all { "custom_buckets" } else { "custom_buckets_and_classic" };
+                w.attribute(metric::METADATA, NATIVE_FORM, Scalar::Text(form));
             }
             data(of.key.shape, w, |w| {
                 for &point in &of.points {
-                    self.point(point, of.key.shape, custom, loose, w);
+                    self.point(point, of.key.shape, is_all, loose, w);
                 }
             });
         });
@@ -162,6 +160,7 @@ impl Request<'_> {
         }
     }
 
+    /// Writes a point; `custom` is whether its series are one, a native histogram.
     fn point(&mut self, number: u32, shape: Shape, custom: bool, loose: &mut Vec<Loose>, w: &mut Writer) {
         let store = self.store;
         let point = &store.points[number as usize];
@@ -178,9 +177,7 @@ impl Request<'_> {
             Parts::Steps(steps) => {
                 if steps.series().any(|(series, _)| self.is_new(&store.series[series as usize])) {
                     let is_written = self.steps_point(number, shape, steps, w);
-                    // Where both forms are written, the classic one says what neither can.
-                    let is_twice = custom && self.histograms.always_classic;
-                    if !is_written && !is_twice {
+                    if !is_written {
                         for (series, part) in steps.series() {
                             let of = &store.series[series as usize];
                             if self.is_new(of) {

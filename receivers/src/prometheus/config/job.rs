@@ -132,6 +132,8 @@ pub struct Job {
     pub initial_offset: Duration,
     /// `scrape_on_shutdown`.
     pub scrape_on_shutdown: bool,
+    /// `stale_on_shutdown`.
+    pub stale_on_shutdown: bool,
 }
 
 /// What a scrape config inherits.
@@ -210,6 +212,7 @@ impl ScrapeConfig {
             http: self.http.clone(),
             initial_offset: defaults.config.initial_scrape_offset.get(),
             scrape_on_shutdown: defaults.config.scrape_on_shutdown,
+            stale_on_shutdown: defaults.config.stale_on_shutdown,
         };
         (problems.len() == before).then_some(job)
     }

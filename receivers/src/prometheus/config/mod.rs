@@ -31,6 +31,8 @@ pub struct Config {
     pub trim_metric_suffixes: bool,
     /// Scrape each target once more when the receiver stops.
     pub scrape_on_shutdown: bool,
+    /// Mark all series stale when the receiver stops (ours): nobody goes on with them.
+    pub stale_on_shutdown: bool,
     /// Accepted and without effect: discovery always begins at start.
     pub discovery_reload_on_startup: bool,
     /// How much later than by itself the first scrape happens.

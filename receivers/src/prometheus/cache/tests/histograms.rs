@@ -1,6 +1,7 @@
 //! Native histograms, their limits and their mistakes, and classic ones that become custom buckets.
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{ExponentialHistogramDataPoint, Metric as OtlpMetric};
 use proptest::prelude::*;
@@ -220,12 +221,14 @@ fn rules_see_a_converted_histogram_by_its_own_name_and_without_le() {
 }
 
 #[test]
-fn both_forms_are_written_when_classic_ones_are_always_wanted() {
+fn both_forms_are_asked_for_when_classic_ones_are_always_wanted() {
     let rules = Histograms { custom_buckets: true, always_classic: true, ..Histograms::default() };
     let mut target = target(rules, Format::Text);
     let scraped = target.scrape(CLASSIC);
-    assert_eq!(shown(&scraped), ["h{} 1", "h{} 1", "g 1"]);
-    assert_eq!(metrics(&scraped).iter().map(|m| m.metadata.len()).collect::<Vec<_>>(), [2, 1, 1]);
+    assert_eq!((shown(&scraped), scraped.counts.kept), (vec!["h{} 1".to_owned(), "g 1".to_owned()], 5));
+    let form = metrics(&scraped)[0].metadata[1].value.clone().unwrap().value;
+    let expected = any_value::Value::StringValue("custom_buckets_and_classic".to_owned());
+    assert_eq!(form, Some(expected));
 }
 
 fn arbitrary_spans() -> impl Strategy<Value = (Vec<Span>, Vec<i64>)> {
