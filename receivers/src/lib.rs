@@ -1,5 +1,9 @@
 //! The receivers: each brings telemetry in by one protocol.
 
+// The fuzz targets, which a test shares, know this crate by its name.
+#[cfg(test)]
+extern crate self as receivers;
+
 pub mod file_log;
 pub mod otlp;
 pub mod prometheus;

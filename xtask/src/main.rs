@@ -55,7 +55,9 @@ fn fuzz(arguments: &[String]) -> Result<(), String> {
         format!("{error}\ncargo-fuzz is missing or cannot run: install it with `cargo install cargo-fuzz`")
     })?;
     let corpora = std::env::current_dir().map_err(|error| error.to_string())?.join("fuzz/corpus");
-    cargo(&["test", "-p", "pipeline", "--all-features", "mutations"]).env("SLIPRING_FUZZ_CORPORA", corpora).run()?;
+    cargo(&["test", "-p", "pipeline", "-p", "receivers", "--all-features", "mutations"])
+        .env("SLIPRING_FUZZ_CORPORA", corpora)
+        .run()?;
     for target in targets.lines() {
         // Coverage without a sanitizer needs no nightly compiler.
         Step::new("cargo")

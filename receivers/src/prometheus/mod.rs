@@ -15,6 +15,8 @@ pub mod target;
 mod watched;
 
 #[cfg(test)]
+mod mutations;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
