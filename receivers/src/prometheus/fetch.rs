@@ -1,30 +1,18 @@
-//! One request to a target: headers as Prometheus sends them, credentials, redirects, gzip, limits, and which format the
-//! answer is in.
+//! One request to a target: headers as Prometheus sends them, gzip, limits, and which format the answer is in.
 
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pipeline::component::{Context, Error};
-use pipeline::doors::Files;
 use pipeline::net::compress::{self, Coding};
-use pipeline::net::http::{Client, ClientOptions, Request, SendError};
+use pipeline::net::http::{Request, SendError};
 use pipeline::net::origin::parse_url;
 
-use super::config::{Credentials, Job, Part};
+use super::agent::{Agent, NoAnswer};
+use super::config::Job;
 use super::exposition::Format;
-
-/// Redirects that are followed, as Go's client does.
-const MOST_REDIRECTS: usize = 10;
-/// The longest secret in a file.
-const MOST_SECRET_BYTES: usize = 64 << 10;
-
-const OWN_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("Slipring/", env!("CARGO_PKG_VERSION")));
 
 /// A body that can be parsed.
 #[derive(Debug)]
@@ -57,12 +45,8 @@ impl std::fmt::Display for Failed {
 
 /// Asks the targets of one job.
 pub struct Fetcher {
-    client: Client,
-    files: Arc<dyn Files>,
+    agent: Agent,
     headers: HeaderMap,
-    header_files: Vec<(HeaderName, String)>,
-    credentials: Credentials,
-    redirects: usize,
     fallback: Option<Format>,
     /// The most bytes that are read, compressed or not.
     most: usize,
@@ -74,24 +58,14 @@ impl Fetcher {
     /// The fetcher of a job.
     ///
     /// # Errors
-    /// What is wrong with certificates.
+    /// What is wrong with certificates or proxies.
     pub fn new(job: &Job, context: &Context) -> Result<Fetcher, Error> {
-        let options = ClientOptions {
-            tls: job.http.tls_config.client(),
-            offer_http2: job.http.enable_http2,
-            ..ClientOptions::default()
-        };
-        let mut headers = job.http.headers();
+        let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::try_from(&job.accept)?);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(if job.compression { "gzip" } else { "identity" }));
-        headers.insert(USER_AGENT, OWN_USER_AGENT);
         Ok(Fetcher {
-            client: Client::new(options, context)?,
-            files: context.doors.files.clone(),
+            agent: Agent::new(&job.http, context)?,
             headers,
-            header_files: job.http.header_files(),
-            credentials: job.http.credentials(),
-            redirects: if job.http.follow_redirects { MOST_REDIRECTS } else { 0 },
             fallback: job.fallback,
             most: job.most_body_bytes,
             strict: job.body_size_limit > 0,
@@ -104,14 +78,16 @@ impl Fetcher {
     /// Why there is nothing to parse.
     pub async fn fetch(&self, url: &str, timeout: Duration) -> Result<Body, Failed> {
         let mut request = Request::get(parse_url(url).map_err(Failed::Reason)?);
-        request.headers = self.request_headers(timeout).await.map_err(Failed::Reason)?;
+        request.headers = self.request_headers(timeout).map_err(Failed::Reason)?;
         request.timeout = Some(timeout);
-        request.redirects = self.redirects;
         request.most_answer_bytes = self.most;
-        let response = self.client.send(request).await.map_err(|error| match error {
-            SendError::TooLarge { .. } => Failed::TooLarge(self.most),
+        let response = self.agent.send(request).await.map_err(|error| match error {
+            NoAnswer::Send(SendError::TooLarge { .. }) => Failed::TooLarge(self.most),
             other => Failed::Reason(other.to_string()),
         })?;
+        if response.status == StatusCode::UNAUTHORIZED {
+            self.agent.forget_token();
+        }
         if response.status != StatusCode::OK {
             let reason = response.status.canonical_reason().unwrap_or_default();
             return Err(Failed::Reason(format!("the target answered {} {reason}", response.status.as_u16())));
@@ -136,40 +112,11 @@ impl Fetcher {
         Ok(Body { bytes, format })
     }
 
-    async fn request_headers(&self, timeout: Duration) -> Result<HeaderMap, String> {
+    fn request_headers(&self, timeout: Duration) -> Result<HeaderMap, String> {
         let mut headers = self.headers.clone();
         let seconds = HeaderValue::try_from(timeout.as_secs_f64().to_string()).map_err(|e| e.to_string())?;
         headers.insert(HeaderName::from_static("x-prometheus-scrape-timeout-seconds"), seconds);
-        for (name, file) in &self.header_files {
-            headers.append(name, secret(&self.read(file).await?)?);
-        }
-        let authorization = match &self.credentials {
-            Credentials::Absent => return Ok(headers),
-            Credentials::Basic(user, password) => {
-                let pair = format!("{}:{}", self.part(user).await?, self.part(password).await?);
-                format!("Basic {}", BASE64_STANDARD.encode(pair))
-            }
-            Credentials::Token(word, token) => format!("{word} {}", self.part(token).await?),
-        };
-        headers.insert(AUTHORIZATION, secret(&authorization)?);
         Ok(headers)
-    }
-
-    async fn part(&self, part: &Part) -> Result<String, String> {
-        match part {
-            Part::Given(text) => Ok(text.0.clone()),
-            Part::File(file) => self.read(file).await,
-        }
-    }
-
-    /// What a file holds now, without blanks around it.
-    async fn read(&self, file: &str) -> Result<String, String> {
-        let (files, path) = (self.files.clone(), PathBuf::from(file));
-        let reading = tokio::task::spawn_blocking(move || files.read_small(&path, MOST_SECRET_BYTES));
-        let bytes = reading.await.map_err(|error| error.to_string())?;
-        let bytes = bytes.map_err(|error| format!("cannot read {file}: {error}"))?;
-        let text = String::from_utf8(bytes).map_err(|_| format!("{file} is not UTF-8"))?;
-        Ok(text.trim().to_owned())
     }
 
     /// The format that the content type says, or the fallback.
@@ -185,12 +132,6 @@ impl Fetcher {
             if written.is_empty() { "no content type".to_owned() } else { format!("the content type {written:?}") };
         self.fallback.ok_or_else(|| format!("the body has {what}, and there is no fallback_scrape_protocol"))
     }
-}
-
-fn secret(text: &str) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::try_from(text).map_err(|_| "a secret has characters that a header cannot have")?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// The media type in lower case, if the whole header is well-formed.

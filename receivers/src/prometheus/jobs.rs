@@ -1,4 +1,4 @@
-//! Runs one job: finds its targets, keeps a scraper for each, and follows what `file_sd_configs` say.
+//! Runs one job: keeps a scraper for each target that its mechanisms find, however these come and go.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -6,20 +6,22 @@ use std::time::Duration;
 
 use pipeline::component::{Consumer, Context};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::Cache;
 use super::config::Job;
+use super::discovery::{Finds, Found, Mechanisms, Source};
 use super::fetch::Fetcher;
 use super::scraper::{Ends, Ledger, Scraper};
-use super::status::{JobStatus, TargetStatus, Targets};
+use super::status::{JobStatus, RELABELLING, TargetStatus, Targets};
 use super::target::{Resolved, Target, resolve};
-use super::watched::Watched;
 
-/// How often files of targets are looked at for changes.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// What is found is looked at so often, at most.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How often the status tells of mechanisms that fail, at least.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// A job with everything its scrapers need.
 pub struct Runner {
@@ -29,12 +31,13 @@ pub struct Runner {
     next: Arc<dyn Consumer>,
     ledger: Ledger,
     targets: Targets,
+    finds: Finds,
+    resolved: HashMap<Source, (Arc<Found>, Arc<[Resolved]>)>,
     running: HashMap<u64, Running>,
-    /// Scrapers of targets that are gone, which may still have to mark series stale.
+    /// Scrapers of targets that are gone, which may still have to mark series stale, by the identity of these.
     ending: HashMap<u64, CancellationToken>,
     scrapers: JoinSet<u64>,
     forced_error: watch::Sender<Option<String>>,
-    files: Vec<Watched>,
 }
 
 struct Running {
@@ -54,12 +57,13 @@ impl Runner {
     ) -> Runner {
         Runner {
             ledger: Ledger::new(&job.name, &context),
-            files: job.files.iter().cloned().map(Watched::new).collect(),
             job,
             fetcher,
             context,
             next,
             targets,
+            finds: Finds::default(),
+            resolved: HashMap::new(),
             running: HashMap::new(),
             ending: HashMap::new(),
             scrapers: JoinSet::new(),
@@ -68,38 +72,39 @@ impl Runner {
     }
 
     /// Runs until `stop`; returns when all scrapers have.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let mut first = true;
+    pub async fn run(mut self, mechanisms: Mechanisms, stop: CancellationToken) {
+        let looking = mechanisms.start(&self.job.name, &self.context, &self.finds);
+        self.sync(&stop);
+        let mut sync_at = Instant::now();
+        let mut tell_at = Instant::now() + TELL_EVERY;
+        let mut is_new = false;
+        let finds = self.finds.clone();
         loop {
-            let mut changed = first;
-            for watched in &mut self.files {
-                changed |= watched.look(self.context.doors.files.clone(), self.job.name.clone()).await;
-            }
-            if changed {
-                self.sync(&stop);
-            }
-            first = false;
-            let look_at = Instant::now() + LOOK_EVERY;
-            loop {
-                tokio::select! {
-                    () = stop.cancelled() => return self.finish().await,
-                    () = sleep_until(look_at), if !self.files.is_empty() => break,
-                    Some(ended) = self.scrapers.join_next() => self.ended(ended),
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = finds.changed(), if !is_new => is_new = true,
+                () = sleep_until(sync_at), if is_new => {
+                    self.sync(&stop);
+                    is_new = false;
+                    sync_at = Instant::now() + SYNC_EVERY;
                 }
+                () = sleep_until(tell_at), if !looking.is_empty() => {
+                    self.targets.set_errors(&self.job.name, finds.errors());
+                    tell_at = Instant::now() + TELL_EVERY;
+                }
+                Some(ended) = self.scrapers.join_next() => self.ended(ended),
             }
         }
-    }
-
-    async fn finish(mut self) {
+        drop(looking);
         while let Some(ended) = self.scrapers.join_next().await {
             self.ended(ended);
         }
     }
 
-    fn ended(&mut self, ended: Result<u64, tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<u64, JoinError>) {
         match ended {
-            Ok(hash) => {
-                self.ending.remove(&hash);
+            Ok(identity) => {
+                self.ending.remove(&identity);
             }
             Err(error) => tracing::error!(job = self.job.name.as_str(), "a scraper ended by itself: {error}"),
         }
@@ -107,31 +112,35 @@ impl Runner {
 
     /// Starts and ends scrapers until there is one for each target.
     fn sync(&mut self, stop: &CancellationToken) {
-        let mut status = JobStatus { job: self.job.name.clone(), ..JobStatus::default() };
-        let mut seen = HashSet::new();
-        for resolved in self.resolve() {
-            match resolved {
-                Resolved::Target(target) => {
-                    if seen.insert(target.hash()) {
-                        status.active.push(self.keep(*target, stop));
+        let errors = self.finds.errors();
+        let mut status = JobStatus { job: self.job.name.clone(), errors, ..JobStatus::default() };
+        let (mut seen, mut targets) = (HashSet::new(), Vec::new());
+        for all in self.resolve() {
+            for one in all.iter() {
+                match one {
+                    Resolved::Target(target) => {
+                        if seen.insert(target.hash()) {
+                            targets.push(target.clone());
+                        }
                     }
-                }
-                Resolved::Dropped(labels) => {
-                    status.dropped_count += 1;
-                    if self.job.keep_dropped_targets == 0 || status.dropped.len() < self.job.keep_dropped_targets {
-                        status.dropped.push(labels);
+                    Resolved::Dropped(labels) => {
+                        status.dropped_count += 1;
+                        if self.job.keep_dropped_targets == 0 || status.dropped.len() < self.job.keep_dropped_targets {
+                            status.dropped.push(labels.clone());
+                        }
                     }
+                    Resolved::Invalid(reason) => status.errors.push((RELABELLING, reason.clone())),
                 }
-                Resolved::Invalid(reason) => tracing::error!("not scraped: {reason}"),
             }
         }
         let gone: Vec<u64> = self.running.keys().copied().filter(|hash| !seen.contains(hash)).collect();
         for hash in gone {
             if let Some(running) = self.running.remove(&hash) {
                 running.gone.cancel();
-                self.ending.insert(hash, running.replaced);
+                self.ending.insert(running.status.target.identity(), running.replaced);
             }
         }
+        status.active = targets.into_iter().map(|target| self.keep(target, stop)).collect();
         let (count, limit) = (self.running.len(), self.job.target_limit);
         let error = (limit > 0 && count > limit)
             .then(|| format!("job {} has {count} targets, target_limit is {limit}", self.job.name));
@@ -139,24 +148,38 @@ impl Runner {
         self.targets.set(status);
     }
 
-    fn resolve(&self) -> Vec<Resolved> {
-        let fixed = self.job.groups.iter().flat_map(|group| resolve(&self.job, group, &[]));
-        let from_files = self.files.iter().flat_map(|watched| {
-            watched.groups().flat_map(|(path, group)| {
-                let path = path.to_string_lossy();
-                resolve(&self.job, group, &[("__meta_filepath", &*path)])
-            })
-        });
-        fixed.chain(from_files).collect()
+    /// What becomes of everything that is found; what has not changed is not worked out again.
+    fn resolve(&mut self) -> Vec<Arc<[Resolved]>> {
+        let mut before = std::mem::take(&mut self.resolved);
+        let mut all = Vec::new();
+        for (source, found) in self.finds.all() {
+            let known = before.remove(&source).filter(|(of, _)| Arc::ptr_eq(of, &found));
+            let resolved = known.map(|(_, resolved)| resolved).unwrap_or_else(|| self.resolve_found(&found));
+            all.push(resolved.clone());
+            self.resolved.insert(source, (found, resolved));
+        }
+        all
+    }
+
+    fn resolve_found(&self, found: &Found) -> Arc<[Resolved]> {
+        let resolved = resolve(&self.job, found);
+        for one in &resolved {
+            if let Resolved::Invalid(reason) = one {
+                tracing::error!("not scraped: {reason}");
+            }
+        }
+        resolved.into()
     }
 
     /// The scraper of a target: the one that runs, or a new one.
-    fn keep(&mut self, target: Target, stop: &CancellationToken) -> Arc<TargetStatus> {
+    fn keep(&mut self, target: Arc<Target>, stop: &CancellationToken) -> Arc<TargetStatus> {
         let hash = target.hash();
         if let Some(running) = self.running.get(&hash) {
+            running.status.set_found(target);
             return running.status.clone();
         }
-        if let Some(replaced) = self.ending.remove(&hash) {
+        let identity = target.identity();
+        if let Some(replaced) = self.ending.remove(&identity) {
             replaced.cancel();
         }
         let cache = Cache::new(self.job.rules.clone(), target.labels.clone(), &target.scheme);
@@ -175,7 +198,7 @@ impl Runner {
         };
         self.scrapers.spawn(async move {
             scraper.run(ends).await;
-            hash
+            identity
         });
         self.running.insert(hash, running);
         status

@@ -2,17 +2,18 @@
 //! labels that Prometheus itself would have stored.
 //!
 //! A body goes through `exposition` (what it says), `cache` (which series that is, and OTLP of it) and out; `config`,
-//! `target` and `jobs` say who is asked, `scraper` when and `fetch` how.
+//! `discovery`, `target` and `jobs` say who is asked, `scraper` when, `fetch` and `agent` how, and `status` how it went.
 
+mod agent;
 pub mod cache;
 pub mod config;
+pub mod discovery;
 pub mod exposition;
 mod fetch;
 mod jobs;
 mod scraper;
 pub mod status;
 pub mod target;
-mod watched;
 
 #[cfg(test)]
 mod mutations;
@@ -30,6 +31,7 @@ use tokio::task::JoinSet;
 pub use config::Config;
 
 use self::config::Job;
+use self::discovery::Mechanisms;
 use self::fetch::Fetcher;
 use self::jobs::Runner;
 use self::status::Targets;
@@ -50,7 +52,7 @@ impl ReceiverFactory for Factory {
 
 /// The receiver.
 pub struct Prometheus {
-    jobs: Vec<(Arc<Job>, Arc<Fetcher>)>,
+    jobs: Vec<(Arc<Job>, Arc<Fetcher>, Mechanisms)>,
     context: Context,
     targets: Targets,
 }
@@ -59,15 +61,14 @@ impl Prometheus {
     /// A receiver that asks nobody yet.
     ///
     /// # Errors
-    /// What is wrong with the config or with certificates.
+    /// What is wrong with the config, with files that it names, or with certificates.
     pub fn new(config: &Config, context: Context) -> Result<Prometheus, Error> {
-        let (jobs, problems) = config.jobs();
-        if let Some(problem) = problems.first() {
-            return Err(format!("{}: {}", problem.path, problem.message).into());
-        }
+        let (jobs, _) = config.with_files(&*context.doors.files)?.jobs();
         let jobs = jobs.into_iter().map(|job| {
-            let fetcher = Fetcher::new(&job, &context).map_err(|error| format!("job {:?}: {error}", job.name))?;
-            Ok((Arc::new(job), Arc::new(fetcher)))
+            let named = |error: Error| format!("job {:?}: {error}", job.name);
+            let fetcher = Fetcher::new(&job, &context).map_err(named)?;
+            let mechanisms = Mechanisms::new(&job, &context).map_err(named)?;
+            Ok((Arc::new(job), Arc::new(fetcher), mechanisms))
         });
         Ok(Prometheus { jobs: jobs.collect::<Result<_, Error>>()?, context, targets: Targets::default() })
     }
@@ -81,12 +82,14 @@ impl Prometheus {
 impl Receiver for Prometheus {
     fn run(self: Box<Self>, next: Outputs, life: Life) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
+            let id = self.context.id.to_string();
+            let _shown = status::show(&self.context.pages, self.context.doors.clock, &id, &self.targets);
             let mut running = JoinSet::new();
             if let Some(next) = next.signal(Signal::Metrics) {
-                for (job, fetcher) in self.jobs {
+                for (job, fetcher, mechanisms) in self.jobs {
                     let (context, targets) = (self.context.clone(), self.targets.clone());
                     let runner = Runner::new(job, fetcher, context, next.clone(), targets);
-                    running.spawn(runner.run(life.token().clone()));
+                    running.spawn(runner.run(mechanisms, life.token().clone()));
                 }
             }
             life.ready();

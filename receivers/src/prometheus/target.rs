@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use pipeline::config::PromDuration;
 
-use super::config::{Group, Job, duration};
+use super::config::{Job, duration};
+use super::discovery::{Found, LabelSet};
 use super::labels::Labels;
 use super::relabel;
 
@@ -53,9 +55,9 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolved {
     /// A target.
-    Target(Box<Target>),
+    Target(Arc<Target>),
     /// It is dropped; what was known of it.
-    Dropped(Vec<(String, String)>),
+    Dropped(Arc<LabelSet>),
     /// It cannot be scraped, and why.
     Invalid(String),
 }
@@ -64,7 +66,15 @@ impl Target {
     /// What tells targets apart, and where in the interval they are scraped.
     pub fn hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (&self.labels, &self.url).hash(&mut hasher);
+        (&self.labels, &self.url, self.interval, self.timeout).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// What tells its series apart from those of others: a target that comes in place of another with the same labels
+    /// goes on with its series.
+    pub fn identity(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.labels.hash(&mut hasher);
         hasher.finish()
     }
 
@@ -77,16 +87,16 @@ impl Target {
     }
 }
 
-/// All targets of a group, in its order.
-pub fn resolve(job: &Job, group: &Group, source: &[(&str, &str)]) -> Vec<Resolved> {
-    group.targets.iter().map(|address| resolve_one(job, group, source, address)).collect()
+/// What becomes of everything that was found together, in its order.
+pub fn resolve(job: &Job, found: &Found) -> Vec<Resolved> {
+    found.targets.iter().map(|own| resolve_one(job, own, &found.common)).collect()
 }
 
-fn resolve_one(job: &Job, group: &Group, source: &[(&str, &str)], address: &str) -> Resolved {
+fn resolve_one(job: &Job, own: &LabelSet, common: &LabelSet) -> Resolved {
     let mut labels = Labels::default();
-    labels.set("__address__", address);
-    group.labels.iter().for_each(|(name, value)| labels.set_if_absent(name.as_str(), &**value));
-    source.iter().for_each(|(name, value)| labels.set_if_absent(*name, *value));
+    for (name, value) in own.iter().chain(common) {
+        labels.set_if_absent(name.as_str(), value.as_str());
+    }
     for (name, value) in [
         ("job", job.name.clone()),
         ("__scrape_interval__", duration(job.interval)),
@@ -104,11 +114,14 @@ fn resolve_one(job: &Job, group: &Group, source: &[(&str, &str)], address: &str)
     labels.sort();
     let discovered = labels.clone().into_owned();
     if !relabel::apply(&job.relabel, &mut labels) {
-        return Resolved::Dropped(discovered);
+        return Resolved::Dropped(Arc::new(discovered));
     }
     match finish(job, labels, discovered) {
-        Ok(target) => Resolved::Target(Box::new(target)),
-        Err(reason) => Resolved::Invalid(format!("target {address:?} of job {:?}: {reason}", job.name)),
+        Ok(target) => Resolved::Target(Arc::new(target)),
+        Err(reason) => {
+            let address = own.iter().find(|(name, _)| name == "__address__").map_or("", |(_, value)| value);
+            Resolved::Invalid(format!("target {address:?} of job {:?}: {reason}", job.name))
+        }
     }
 }
 
@@ -170,12 +183,13 @@ mod tests {
         let yaml = format!("config:\n  scrape_configs:\n  - job_name: j\n{lines}");
         let config: Config = testing::decode(&yaml).unwrap_or_else(|error| panic!("{error}"));
         let job = config.jobs().0.remove(0);
-        job.groups.iter().flat_map(|group| resolve(&job, group, &[("__meta_source", "s")])).collect()
+        let found = job.discovery.static_configs.iter().map(|group| Found::listed(group, &[("__meta_source", "s")]));
+        found.flat_map(|found| resolve(&job, &found)).collect()
     }
 
     fn target(lines: &str) -> Target {
         match resolved(lines).remove(0) {
-            Resolved::Target(target) => *target,
+            Resolved::Target(target) => Target::clone(&target),
             other => panic!("{other:?}"),
         }
     }

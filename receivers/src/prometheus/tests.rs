@@ -1,5 +1,6 @@
 //! The receiver as a whole, in a virtual world: targets that behave and targets that do not, and time.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,10 +21,10 @@ use super::*;
 mod bad_input;
 
 /// A receiver that runs in a world of its own.
-struct Bench {
-    world: World,
-    sink: Sink,
-    targets: Targets,
+pub(super) struct Bench {
+    pub(super) world: World,
+    pub(super) sink: Sink,
+    pub(super) targets: Targets,
     stop: CancellationToken,
     running: JoinSet<Result<(), Error>>,
     started: Instant,
@@ -31,28 +32,35 @@ struct Bench {
 
 /// What targets answer, and what they were asked.
 #[derive(Clone, Default)]
-struct Far {
+pub(super) struct Far {
     state: Arc<Mutex<FarState>>,
 }
 
 #[derive(Default)]
 struct FarState {
     answer: Vec<u8>,
+    first: VecDeque<Vec<u8>>,
     requests: Vec<String>,
     trickle: Option<Duration>,
 }
 
 impl Far {
-    fn answer(&self, answer: impl Into<Vec<u8>>) {
+    pub(super) fn answer(&self, answer: impl Into<Vec<u8>>) {
         self.state.lock().unwrap().answer = answer.into();
     }
 
-    fn requests(&self) -> Vec<String> {
+    /// Answers the next request so, before it answers all alike again.
+    pub(super) fn answer_once(&self, answer: impl Into<Vec<u8>>) {
+        self.state.lock().unwrap().first.push_back(answer.into());
+    }
+
+    /// What it was asked: heads with their bodies.
+    pub(super) fn requests(&self) -> Vec<String> {
         self.state.lock().unwrap().requests.clone()
     }
 }
 
-fn http(head: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+pub(super) fn http(head: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let mut answer = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
     answer.extend_from_slice(body);
@@ -65,7 +73,7 @@ fn text(body: &str) -> Vec<u8> {
 }
 
 /// Listens at an address and answers every request alike.
-async fn far(world: &World, address: &str) -> Far {
+pub(super) async fn far(world: &World, address: &str) -> Far {
     let far = Far::default();
     far.answer(text("a 1\n"));
     let mut listener = world.net.listen(address).await.unwrap();
@@ -81,10 +89,15 @@ async fn far(world: &World, address: &str) -> Far {
                         let Ok(byte) = stream.read_u8().await else { return };
                         head.push(byte);
                     }
+                    let mut request = String::from_utf8(head).unwrap();
+                    let length = request.lines().find_map(|line| line.strip_prefix("content-length: "));
+                    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+                    stream.read_exact(&mut body).await.unwrap();
+                    request.push_str(std::str::from_utf8(&body).unwrap());
                     let (answer, trickle) = {
                         let mut state = far.state.lock().unwrap();
-                        state.requests.push(String::from_utf8(head).unwrap());
-                        (state.answer.clone(), state.trickle)
+                        state.requests.push(request);
+                        (state.first.pop_front().unwrap_or_else(|| state.answer.clone()), state.trickle)
                     };
                     if answer.is_empty() {
                         return std::future::pending().await;
@@ -104,7 +117,7 @@ async fn far(world: &World, address: &str) -> Far {
     far
 }
 
-fn start(world: World, yaml: &str) -> Bench {
+pub(super) fn start(world: World, yaml: &str) -> Bench {
     let config: Config = pipeline::config::testing::decode(yaml).unwrap_or_else(|error| panic!("{error}"));
     let receiver = Prometheus::new(&config, world.context("prometheus")).unwrap();
     let (targets, sink, stop) = (receiver.targets(), Sink::new(), CancellationToken::new());
@@ -153,7 +166,7 @@ impl Bench {
         self.targets.jobs()[0].active[0].last().unwrap().error
     }
 
-    async fn end(mut self) -> (World, Sink) {
+    pub(super) async fn end(mut self) -> (World, Sink) {
         self.stop.cancel();
         let ended = timeout(Duration::from_secs(5), self.running.join_next()).await.expect("it stops");
         ended.unwrap().unwrap().unwrap();

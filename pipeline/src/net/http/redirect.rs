@@ -30,6 +30,12 @@ pub(super) fn redirect(request: &mut Request, response: &Response, left: usize) 
         for secret in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, HOST] {
             request.headers.remove(secret);
         }
+        let headers = std::mem::take(&mut request.headers);
+        request.headers = (&headers)
+            .into_iter()
+            .filter(|(_, value)| !value.is_sensitive())
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
     }
     if !keeps_method && request.method != Method::HEAD {
         request.method = Method::GET;

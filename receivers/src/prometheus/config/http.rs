@@ -1,12 +1,15 @@
-//! How targets are asked: credentials, TLS, headers, redirects (Prometheus' HTTP client config).
+//! How somebody is asked: credentials, headers, redirects (Prometheus' HTTP client config).
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pipeline::config::{Opaque, Problem, Text};
-use pipeline::net::config::{TlsClientConfig, TlsCommon};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+
+use super::oauth2::OAuth2;
+use super::proxy::ProxyConfig;
+use super::tls::TlsConfig;
 
 /// Headers that a config may not set, because they are ours or the connection's.
 const RESERVED: [&str; 12] = [
@@ -25,7 +28,7 @@ const RESERVED: [&str; 12] = [
 ];
 
 /// The keys of a scrape config that say how its targets are asked.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct HttpConfig {
     /// User and password.
@@ -36,24 +39,19 @@ pub struct HttpConfig {
     pub bearer_token: Opaque,
     /// A file with the token.
     pub bearer_token_file: String,
-    /// Refused.
-    pub oauth2: Option<IgnoredAny>,
+    /// A token that somebody else gives.
+    pub oauth2: Option<OAuth2>,
     /// TLS for `https`.
     pub tls_config: TlsConfig,
-    /// Refused.
-    pub proxy_url: String,
-    /// Of no use without a proxy.
-    pub no_proxy: String,
-    /// Refused when true.
-    pub proxy_from_environment: bool,
-    /// Of no use without a proxy.
-    pub proxy_connect_header: Option<IgnoredAny>,
     /// Go where a redirect points to.
     pub follow_redirects: bool,
     /// Offer HTTP/2 in TLS handshakes.
     pub enable_http2: bool,
     /// Further headers.
     pub http_headers: BTreeMap<String, HeaderValues>,
+    /// What stands between.
+    #[serde(rename = "~proxy")]
+    pub proxy: ProxyConfig,
 }
 
 impl Default for HttpConfig {
@@ -65,19 +63,16 @@ impl Default for HttpConfig {
             bearer_token_file: String::new(),
             oauth2: None,
             tls_config: TlsConfig::default(),
-            proxy_url: String::new(),
-            no_proxy: String::new(),
-            proxy_from_environment: false,
-            proxy_connect_header: None,
             follow_redirects: true,
             enable_http2: true,
             http_headers: BTreeMap::new(),
+            proxy: ProxyConfig::default(),
         }
     }
 }
 
 /// `basic_auth`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct BasicAuth {
     /// The user.
@@ -91,7 +86,7 @@ pub struct BasicAuth {
 }
 
 /// `authorization`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Authorization {
     /// The word before the credentials.
@@ -109,34 +104,8 @@ impl Default for Authorization {
     }
 }
 
-/// `tls_config`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct TlsConfig {
-    /// Certificates that sign the target's, PEM.
-    pub ca: Opaque,
-    /// A file with them.
-    pub ca_file: String,
-    /// Our certificate, PEM.
-    pub cert: Opaque,
-    /// A file with it.
-    pub cert_file: String,
-    /// Our private key, PEM.
-    pub key: Opaque,
-    /// A file with it.
-    pub key_file: String,
-    /// The name to ask for and to check, instead of the target's host.
-    pub server_name: String,
-    /// Believe any certificate.
-    pub insecure_skip_verify: bool,
-    /// `TLS12` or `TLS13`.
-    pub min_version: String,
-    /// `TLS12` or `TLS13`.
-    pub max_version: String,
-}
-
 /// The values of one header.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct HeaderValues {
     /// As they are.
@@ -157,6 +126,8 @@ pub enum Credentials {
     Basic(Part, Part),
     /// A word and what follows it.
     Token(String, Part),
+    /// Whatever the one who gives tokens gives.
+    OAuth2(Box<OAuth2>),
 }
 
 /// Something that stands in the config or in a file.
@@ -169,7 +140,7 @@ pub enum Part {
 }
 
 impl Part {
-    fn of(given: &str, file: &str) -> Part {
+    pub(super) fn of(given: &str, file: &str) -> Part {
         if file.is_empty() { Part::Given(Opaque(given.to_owned())) } else { Part::File(file.to_owned()) }
     }
 }
@@ -195,15 +166,6 @@ impl HttpConfig {
         {
             problem(last, format!("only one of {} can be used", used.join(", ")));
         }
-        if self.oauth2.is_some() {
-            problem("oauth2", "oauth2 is not available; use authorization with a credentials_file".to_owned());
-        }
-        if !self.proxy_url.is_empty() {
-            problem("proxy_url", "proxies are not available; remove proxy_url".to_owned());
-        }
-        if self.proxy_from_environment {
-            problem("proxy_from_environment", "proxies are not available; remove proxy_from_environment".to_owned());
-        }
         let mut both = |key: &str, given: bool, file: &str| {
             if given && !file.is_empty() {
                 problem(&format!("{key}_file"), format!("give {key} or {key}_file, not both"));
@@ -219,6 +181,10 @@ impl HttpConfig {
                 problem("authorization.type", "use basic_auth for the type Basic".to_owned());
             }
         }
+        if let Some(oauth2) = &self.oauth2 {
+            oauth2.check(&format!("{path}.oauth2"), problems);
+        }
+        self.proxy.check(path, problems);
         self.tls_config.check(&format!("{path}.tls_config"), problems);
         self.check_headers(path, problems);
     }
@@ -240,6 +206,19 @@ impl HttpConfig {
         }
     }
 
+    /// Takes relative paths of files as below `folder`.
+    pub fn below(&mut self, folder: &Path) {
+        let basic = self.basic_auth.iter_mut().flat_map(|b| [&mut b.username_file, &mut b.password_file]);
+        let token = self.authorization.iter_mut().map(|a| &mut a.credentials_file);
+        let headers = self.http_headers.values_mut().flat_map(|values| &mut values.files);
+        basic.chain(token).chain(headers).chain([&mut self.bearer_token_file]).for_each(|file| below(file, folder));
+        self.tls_config.below(folder);
+        if let Some(oauth2) = &mut self.oauth2 {
+            below(&mut oauth2.client_secret_file, folder);
+            oauth2.tls_config.below(folder);
+        }
+    }
+
     /// What goes into `authorization`.
     pub fn credentials(&self) -> Credentials {
         if let Some(basic) = &self.basic_auth {
@@ -247,6 +226,9 @@ impl HttpConfig {
                 Part::of(&basic.username, &basic.username_file),
                 Part::of(&basic.password.0, &basic.password_file),
             );
+        }
+        if let Some(oauth2) = &self.oauth2 {
+            return Credentials::OAuth2(Box::new(oauth2.clone()));
         }
         if let Some(of) = &self.authorization {
             let word = if of.kind.trim().is_empty() { "Bearer" } else { of.kind.trim() };
@@ -280,48 +262,9 @@ impl HttpConfig {
     }
 }
 
-impl TlsConfig {
-    fn check(&self, path: &str, problems: &mut Vec<Problem>) {
-        for (key, version) in [("min_version", &self.min_version), ("max_version", &self.max_version)] {
-            if tls_version(version).is_none() {
-                let message = format!("{version:?} is not available, there are TLS12 and TLS13");
-                problems.push(Problem::at(format!("{path}.{key}"), message));
-            }
-        }
-        for problem in self.client().check(path) {
-            let key = problem.path.strip_suffix("_pem").unwrap_or(&problem.path).to_owned();
-            problems.push(Problem { path: key, message: problem.message.replace("_pem", "") });
-        }
-    }
-
-    /// The same in the words of our client.
-    pub fn client(&self) -> TlsClientConfig {
-        let version = |text: &str| tls_version(text).unwrap_or_default().to_owned();
-        let common = TlsCommon {
-            ca_pem: self.ca.clone(),
-            ca_file: self.ca_file.clone(),
-            cert_pem: self.cert.clone(),
-            cert_file: self.cert_file.clone(),
-            key_pem: self.key.clone(),
-            key_file: self.key_file.clone(),
-            min_version: version(&self.min_version),
-            max_version: version(&self.max_version),
-            ..TlsCommon::default()
-        };
-        TlsClientConfig {
-            common,
-            insecure: false,
-            insecure_skip_verify: self.insecure_skip_verify,
-            server_name_override: self.server_name.clone(),
-        }
-    }
-}
-
-fn tls_version(text: &str) -> Option<&'static str> {
-    match text {
-        "" => Some(""),
-        "TLS12" => Some("1.2"),
-        "TLS13" => Some("1.3"),
-        _ => None,
+/// Takes a relative path as below `folder`.
+pub(super) fn below(file: &mut String, folder: &Path) {
+    if !file.is_empty() && Path::new(file.as_str()).is_relative() {
+        *file = folder.join(file.as_str()).to_string_lossy().into_owned();
     }
 }

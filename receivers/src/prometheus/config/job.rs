@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pipeline::config::{Problem, PromDuration, Text};
 
-use super::discovery::{FileDiscovery, Group};
+use super::discovery::Discovery;
 use super::http::HttpConfig;
 use super::scrape::{ScrapeConfig, Shared};
 use super::{Config, duration};
@@ -122,10 +122,8 @@ pub struct Job {
     pub rules: Arc<Rules>,
     /// `relabel_configs`.
     pub relabel: Vec<Rule>,
-    /// `static_configs`.
-    pub groups: Vec<Group>,
-    /// `file_sd_configs`.
-    pub files: Vec<FileDiscovery>,
+    /// Where targets come from.
+    pub discovery: Discovery,
     /// How targets are asked.
     pub http: HttpConfig,
     /// `initial_scrape_offset`.
@@ -207,8 +205,7 @@ impl ScrapeConfig {
             extra: own.extra_scrape_metrics.or(global.extra_scrape_metrics).unwrap_or(false),
             rules: Arc::new(rules),
             relabel,
-            groups: self.discovery.static_configs.clone(),
-            files: self.discovery.file_sd_configs.clone(),
+            discovery: self.discovery.clone(),
             http: self.http.clone(),
             initial_offset: defaults.config.initial_scrape_offset.get(),
             scrape_on_shutdown: defaults.config.scrape_on_shutdown,

@@ -2,9 +2,13 @@
 //! error that names what works.
 
 mod discovery;
+mod files;
 mod http;
 mod job;
+mod oauth2;
+mod proxy;
 mod scrape;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -16,10 +20,17 @@ use pipeline::config::{GoDuration, Problem, PromDuration, Settings, Text};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-pub use self::discovery::{FileDiscovery, Group};
-pub use self::http::{Credentials, HttpConfig, Part};
+use self::discovery::is_pattern;
+pub use self::discovery::{
+    AttachMetadata, Discovery, DnsDiscovery, FileDiscovery, Group, HttpDiscovery, KubernetesDiscovery, Namespaces,
+    RecordType, Role, Selector,
+};
+pub use self::http::{Authorization, BasicAuth, Credentials, HttpConfig, Part};
 pub use self::job::{Job, ScrapeProtocol};
+pub use self::oauth2::OAuth2;
+pub use self::proxy::ProxyConfig;
 pub use self::scrape::ScrapeConfig;
+pub use self::tls::TlsConfig;
 
 /// The receiver's config.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -27,6 +38,8 @@ pub use self::scrape::ScrapeConfig;
 pub struct Config {
     /// What would stand in `prometheus.yml`.
     pub config: Prometheus,
+    /// A `prometheus.yml` instead of `config`.
+    pub config_file: String,
     /// Cut units and `_total` off metric names.
     pub trim_metric_suffixes: bool,
     /// Scrape each target once more when the receiver stops.
@@ -37,7 +50,7 @@ pub struct Config {
     pub discovery_reload_on_startup: bool,
     /// How much later than by itself the first scrape happens.
     pub initial_scrape_offset: GoDuration,
-    /// Refused: targets come from the config.
+    /// Refused: mechanisms of discovery find targets.
     pub target_allocator: Option<IgnoredAny>,
     /// Prometheus' API; only off works.
     pub api_server: ApiServer,
@@ -61,8 +74,8 @@ pub struct Prometheus {
     pub global: Global,
     /// The jobs.
     pub scrape_configs: Vec<ScrapeConfig>,
-    /// Refused.
-    pub scrape_config_files: Option<IgnoredAny>,
+    /// Files with further jobs; the last part of a path may hold `*`.
+    pub scrape_config_files: Vec<String>,
     /// Without effect on scraping.
     pub otlp: Option<IgnoredAny>,
     /// Without effect on scraping.
@@ -149,14 +162,9 @@ impl Config {
                 "use the prometheus_remote_write exporter instead of remote_write",
             ),
             (
-                "config.scrape_config_files",
-                &of.scrape_config_files,
-                "scrape_config_files is not available; write the jobs in scrape_configs, or use ${file:…}",
-            ),
-            (
                 "target_allocator",
                 &self.target_allocator,
-                "a target allocator is not available; use static_configs or file_sd_configs",
+                "a target allocator is not available; let kubernetes_sd_configs or http_sd_configs find the targets",
             ),
         ] {
             if value.is_some() {
@@ -164,10 +172,21 @@ impl Config {
             }
         }
         if self.api_server.enabled {
-            problems.push(Problem::at("api_server.enabled", "Prometheus' API is not available; set it to false"));
+            problems.push(Problem::at(
+                "api_server.enabled",
+                "of Prometheus' API there is /api/v1/targets at the own metrics' address; set it to false",
+            ));
         }
-        if of.scrape_configs.is_empty() && problems.is_empty() {
+        let is_inline = !of.scrape_configs.is_empty() || !of.scrape_config_files.is_empty();
+        if is_inline && !self.config_file.is_empty() {
+            problems.push(Problem::at("config_file", "give config or config_file, not both"));
+        }
+        if !is_inline && self.config_file.is_empty() && problems.is_empty() {
             problems.push(Problem::at("config", "there is nothing to scrape; config.scrape_configs needs a job"));
+        }
+        for (i, pattern) in of.scrape_config_files.iter().enumerate().filter(|(_, pattern)| !is_pattern(pattern)) {
+            let message = format!("{pattern:?} must end in .json, .yml or .yaml, and only its last part may hold *");
+            problems.push(Problem::at(format!("config.scrape_config_files.{i}"), message));
         }
         for (name, _) in of.global.external_labels.iter().filter(|(name, _)| name.is_empty()) {
             problems.push(Problem::at("config.global.external_labels", format!("{name:?} cannot be a label name")));

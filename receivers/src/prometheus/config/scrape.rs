@@ -1,6 +1,7 @@
 //! One entry of `scrape_configs` as it is written.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use pipeline::config::{PromDuration, Text};
 use serde::Deserialize;
@@ -76,6 +77,14 @@ impl Default for ScrapeConfig {
             discovery: Discovery::default(),
             http: HttpConfig::default(),
         }
+    }
+}
+
+impl ScrapeConfig {
+    /// Takes relative paths of files as below `folder`.
+    pub(super) fn below(&mut self, folder: &Path) {
+        self.http.below(folder);
+        self.discovery.below(folder);
     }
 }
 

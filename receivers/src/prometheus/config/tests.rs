@@ -80,7 +80,7 @@ config:
     let jobs = jobs(yaml);
     assert_eq!(jobs.iter().map(|job| job.interval.as_secs()).collect::<Vec<_>>(), [2, 5, 6]);
     assert_eq!(jobs[0].timeout.as_secs(), 2);
-    assert_eq!(jobs[2].groups[0].targets.len(), 2);
+    assert_eq!(jobs[2].discovery.static_configs[0].targets.len(), 2);
 }
 
 #[test]
@@ -104,14 +104,15 @@ fn what_a_receiver_cannot_do_is_refused_with_what_to_do_instead() {
     refused(&with("rule_files: [a.yaml]"), "a receiver evaluates no rules");
     refused(&with("remote_read: []"), "a receiver answers no queries");
     refused(&with("remote_write: [{url: http://x}]"), "use the prometheus_remote_write exporter");
-    refused(&with("scrape_config_files: [x]"), "write the jobs in scrape_configs");
+    refused(&with("scrape_config_files: [x]"), "must end in .json, .yml or .yaml");
+    refused("config: {scrape_configs: [{job_name: x}]}\nconfig_file: p.yml", "give config or config_file, not both");
     refused(&with("rule_file: [a.yaml]"), "rule_file");
     refused("config: {scrape_configs: []}", "there is nothing to scrape");
     refused("", "there is nothing to scrape");
-    refused("target_allocator: {endpoint: x}", "use static_configs or file_sd_configs");
+    refused("target_allocator: {endpoint: x}", "let kubernetes_sd_configs or http_sd_configs find the targets");
     refused(
         "config: {scrape_configs: [{job_name: x}]}\napi_server: {enabled: true}",
-        "Prometheus' API is not available",
+        "there is /api/v1/targets at the own metrics' address",
     );
     refused("config: {scrape_configs: [{job_name: x}]}\nuse_start_time_metric: true", "start times are not guessed");
     jobs(&with(
@@ -121,14 +122,14 @@ fn what_a_receiver_cannot_do_is_refused_with_what_to_do_instead() {
 
 #[test]
 fn discovery_that_is_not_available_is_named() {
-    for name in ["http_sd_configs", "kubernetes_sd_configs", "dns_sd_configs", "consul_sd_configs", "ec2_sd_configs"] {
+    for name in ["consul_sd_configs", "ec2_sd_configs", "nomad_sd_configs"] {
         bad(
             &format!("{name}: [{{anything: [at, all]}}]"),
-            &format!("{name} is not available; use static_configs or file_sd_configs"),
+            &format!("{name} is not available; there are static_configs, file_sd_configs, http_sd_configs"),
         );
     }
     bad("file_sd_configs: [{files: []}]", "file_sd_configs needs files");
-    bad("file_sd_configs: [{files: ['a/*/b.yaml']}]", "only its last part may hold one *");
+    bad("file_sd_configs: [{files: ['a/*/b.yaml']}]", "only its last part may hold *");
     bad("file_sd_configs: [{files: ['a.txt']}]", "must end in .json, .yml or .yaml");
     bad(
         "static_configs: [{targets: ['http://a:1/metrics']}]",
@@ -173,10 +174,16 @@ fn credentials_come_from_one_place() {
         "give authorization.credentials or authorization.credentials_file, not both",
     );
     bad("authorization: {type: Basic}", "use basic_auth for the type Basic");
-    bad("oauth2: {client_id: a}", "oauth2 is not available");
-    bad("proxy_url: http://p", "proxies are not available");
+    bad("oauth2: {client_id: a}\n    basic_auth: {username: a}", "only one of basic_auth, oauth2 can be used");
+    bad("oauth2: {client_id: a}", "oauth2 needs a token_url");
+    bad("oauth2: {token_url: 'http://a'}", "oauth2 needs a client_id");
+    bad("oauth2: {client_id: a, token_url: a}", "a has no scheme");
+    bad(
+        "oauth2: {client_id: a, token_url: 'http://a', client_secret: b, client_secret_file: c}",
+        "give client_secret or client_secret_file, not both",
+    );
     bad("http_headers: {Authorization: {values: [a]}}", "the header authorization cannot be set here");
-    bad("tls_config: {min_version: TLS10}", "\"TLS10\" is not available, there are TLS12 and TLS13");
+    bad("tls_config: {max_version: TLS10}", "\"TLS10\" is not available, there are TLS12 and TLS13");
     bad("tls_config: {cert_file: a}", "a certificate needs its key");
     bad("tls_config: {ca: a, ca_file: b}", "give ca_file or ca, not both");
     let job = job(
@@ -186,6 +193,121 @@ fn credentials_come_from_one_place() {
     assert!(tls.insecure_skip_verify);
     assert_eq!((tls.server_name_override.as_str(), tls.common.min_version.as_str()), ("n", "1.3"));
     assert!(matches!(job.http.credentials(), Credentials::Basic(Part::Given(_), Part::File(_))));
+}
+
+#[test]
+fn proxies_are_named_in_one_way() {
+    bad("proxy_url: socks5://p", "a proxy with the scheme \"socks5\" is not available");
+    bad("proxy_url: http://p\n    proxy_from_environment: true", "give proxy_url or proxy_from_environment, not both");
+    bad("no_proxy: a", "no_proxy needs a proxy_url");
+    bad("no_proxy: a\n    proxy_from_environment: true", "the variable NO_PROXY says it");
+    bad("proxy_connect_header: {a: [b]}", "proxy_connect_header needs proxy_url or proxy_from_environment");
+    bad("proxy_url: p\n    proxy_connect_header: {'a b': [c]}", "cannot be a header's");
+    let job =
+        job("    proxy_url: http://u:p@proxy:3128\n    no_proxy: 10.0.0.0/8\n    proxy_connect_header: {X-A: [b]}\n");
+    assert_eq!(job.http.proxy.proxies().unwrap().connect_headers["x-a"], "b");
+    assert!(!format!("{job:?}").contains("u:p"));
+}
+
+#[test]
+fn each_mechanism_says_what_it_needs() {
+    bad("http_sd_configs: [{}]", "http_sd_configs needs a url");
+    bad("http_sd_configs: [{url: 'ftp://x'}]", "use http or https");
+    bad("http_sd_configs: [{url: 'http://a', refresh_interval: 0s}]", "refresh_interval must be above 0");
+    bad("http_sd_configs: [{url: 'http://a', bearer_token: a, bearer_token_file: b}]", "only one of bearer_token");
+    bad("dns_sd_configs: [{}]", "dns_sd_configs needs names");
+    bad("dns_sd_configs: [{names: [a], type: TXT}]", "\"TXT\" is not a type of records");
+    bad("dns_sd_configs: [{names: [a], type: a}]", "only SRV records have ports; set port");
+    bad("kubernetes_sd_configs: [{}]", "kubernetes_sd_configs needs a role: pod, service");
+    bad("kubernetes_sd_configs: [{role: pods}]", "\"pods\" is not a role");
+    bad("kubernetes_sd_configs: [{role: pod, bearer_token: a}]", "credentials and TLS need an api_server");
+    bad("kubernetes_sd_configs: [{role: pod, api_server: 'http://a', kubeconfig_file: b}]", "not both");
+    bad("kubernetes_sd_configs: [{role: pod, kubeconfig_file: b, bearer_token: a}]", "remove credentials and TLS");
+    bad(
+        "kubernetes_sd_configs: [{role: pod, api_server: 'http://a', namespaces: {own_namespace: true}}]",
+        "own_namespace is that of the pod",
+    );
+    bad("kubernetes_sd_configs: [{role: pod, selectors: [{role: node}]}]", "the role pod takes selectors of pod");
+    bad(
+        "kubernetes_sd_configs: [{role: endpoints, selectors: [{role: pod}, {role: pod}]}]",
+        "there are several selectors of pod",
+    );
+    let found = job(
+        "    http_sd_configs: [{url: 'http://a'}]\n    dns_sd_configs: [{names: [a]}]\n    file_sd_configs: [{files: ['x/a*b*.yml']}]\n",
+    )
+    .discovery;
+    let seconds = |interval: PromDuration| interval.get().as_secs();
+    assert_eq!(seconds(found.http_sd_configs[0].refresh_interval), 60);
+    assert_eq!(seconds(found.dns_sd_configs[0].refresh_interval), 30);
+    assert_eq!(seconds(found.file_sd_configs[0].refresh_interval), 300);
+    assert_eq!(found.dns_sd_configs[0].records(), Some(RecordType::Srv));
+}
+
+/// The jobs of a `prometheus.yml` with files around it, or what is wrong.
+fn from_files(files: &[(&str, &str)]) -> Result<Vec<Job>, String> {
+    let world = pipeline::testing::World::new();
+    files.iter().for_each(|(path, contents)| world.files.put(path, contents));
+    let config: Config = testing::decode("config_file: /etc/p/prometheus.yml").unwrap();
+    let config = config.with_files(&*world.doors.files).map_err(|error| error.to_string())?;
+    Ok(config.jobs().0)
+}
+
+const XPU: &str = "# As it stands beside a fleet: with rules and alerts for the Prometheus that it was written for.
+global:
+  scrape_interval: 10s
+  evaluation_interval: 10s
+  external_labels: {cluster: '$${NOT_SET}eu'}
+rule_files: [xpu-alert-rules.yml]
+alerting: {alertmanagers: [{static_configs: [{targets: ['alerts:9093']}]}]}
+remote_write: [{url: 'http://store/api/v1/write'}]
+scrape_config_files: ['jobs/*.yml']
+scrape_configs:
+  - job_name: dynamo-backend
+    scrape_interval: 6s
+    static_configs:
+      - targets: ['host.docker.internal:8081']
+    basic_auth: {username: u, password_file: secrets/p}
+    file_sd_configs: [{files: [targets/*.json]}]
+    relabel_configs:
+      - {source_labels: [__address__], target_label: instance, regex: '(.*):.*', replacement: '${1}'}
+";
+
+#[test]
+fn a_prometheus_yml_is_taken_as_it_is() {
+    let more = "scrape_configs: [{job_name: more, bearer_token_file: token, static_configs: [{targets: ['b:1']}]}]";
+    let jobs = from_files(&[("/etc/p/prometheus.yml", XPU), ("/etc/p/jobs/more.yml", more)]).unwrap();
+    assert_eq!(jobs.iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["dynamo-backend", "more"]);
+    assert_eq!(jobs.iter().map(|job| job.interval.as_secs()).collect::<Vec<_>>(), [6, 10]);
+    assert_eq!(jobs[0].discovery.file_sd_configs[0].files, ["/etc/p/targets/*.json"]);
+    assert!(
+        matches!(jobs[0].http.credentials(), Credentials::Basic(_, Part::File(file)) if file == "/etc/p/secrets/p")
+    );
+    assert!(matches!(jobs[1].http.credentials(), Credentials::Token(_, Part::File(f)) if f == "/etc/p/jobs/token"));
+    assert_eq!(jobs[1].rules.external_labels, [("cluster".to_owned(), "${NOT_SET}eu".to_owned())]);
+    assert_eq!(from_files(&[("/etc/p/prometheus.yml", "global: {scrape_interval: 15s}")]).unwrap().len(), 0);
+}
+
+#[test]
+fn what_is_wrong_in_files_is_said_with_its_place() {
+    let check = |files: &[(&str, &str)], parts: &[&str]| {
+        let error = from_files(files).unwrap_err();
+        parts.iter().for_each(|part| assert!(error.contains(part), "{part} in {error}"));
+    };
+    check(&[], &["cannot read /etc/p/prometheus.yml"]);
+    let wrong = "global:\n  scrape_interval: 10\nscrape_configs:\n- job_name: a\n  scheme: ftp\n  metric_path: x\n";
+    check(
+        &[("/etc/p/prometheus.yml", wrong)],
+        &["prometheus.yml:2:", "prometheus.yml:5:", "prometheus.yml:6:", "did you mean `metrics_path`"],
+    );
+    let both = "scrape_configs: [{job_name: dynamo-backend}, {job_name: b, scheme: ftp}]";
+    check(
+        &[("/etc/p/prometheus.yml", XPU), ("/etc/p/jobs/both.yml", both)],
+        &[
+            "/etc/p/jobs/both.yml: scrape_configs.0.job_name: there are several",
+            "/etc/p/jobs/both.yml: scrape_configs.1.scheme: \"ftp\" is not a scheme",
+        ],
+    );
+    check(&[("/etc/p/prometheus.yml", XPU), ("/etc/p/jobs/a.yml", "scrape_config: []")], &["jobs/a.yml:1:"]);
 }
 
 #[test]

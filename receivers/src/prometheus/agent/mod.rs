@@ -1,0 +1,201 @@
+//! Asks somebody over HTTP as an HTTP client config of Prometheus says: credentials, further headers, TLS, proxies,
+//! redirects. Secrets and certificates in files are read anew, so that they can be rotated.
+
+mod certificates;
+mod oauth2;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::header::{AUTHORIZATION, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use pipeline::component::{Context, Error};
+use pipeline::doors::Files;
+#[cfg(feature = "kubernetes")]
+use pipeline::net::http::Streaming;
+use pipeline::net::http::{Client, ClientOptions, Request, Response, SendError};
+use pipeline::net::origin::Origin;
+use tokio::time::timeout;
+
+use self::certificates::Rotating;
+use self::oauth2::Tokens;
+use super::config::{Credentials, HttpConfig, Part, ProxyConfig, TlsConfig};
+
+/// Redirects that are followed, as Go's client does.
+const MOST_REDIRECTS: usize = 10;
+/// The longest secret in a file.
+const MOST_SECRET_BYTES: usize = 64 << 10;
+/// How long a connection is kept for the next request; longer than any sane scrape interval.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// Connections that are kept, for jobs of many targets.
+const MOST_IDLE: usize = 20_000;
+const MOST_IDLE_PER_HOST: usize = 1_000;
+
+const OWN_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("Slipring/", env!("CARGO_PKG_VERSION")));
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// The request could not be made: a file of secrets, a token that nobody gives.
+    #[error("{0}")]
+    Credentials(String),
+    /// It was made and failed.
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+/// Asks as one config says. Connections are kept.
+pub struct Agent {
+    client: Rotating,
+    secrets: Secrets,
+    headers: HeaderMap,
+    header_files: Vec<(HeaderName, String)>,
+    credentials: Credentials,
+    tokens: Option<Tokens>,
+    redirects: usize,
+}
+
+impl Agent {
+    /// An agent that has asked nobody yet.
+    ///
+    /// # Errors
+    /// What is wrong with certificates, or with variables that name proxies.
+    pub fn new(config: &HttpConfig, context: &Context) -> Result<Agent, Error> {
+        let mut headers = config.headers();
+        headers.insert(USER_AGENT, OWN_USER_AGENT);
+        let credentials = config.credentials();
+        let tokens = match &credentials {
+            Credentials::OAuth2(oauth2) => Some(Tokens::new(oauth2, context)?),
+            _ => None,
+        };
+        Ok(Agent {
+            client: client(&config.tls_config, &config.proxy, config.enable_http2, context)?,
+            secrets: Secrets { files: context.doors.files.clone() },
+            headers,
+            header_files: config.header_files(),
+            credentials,
+            tokens,
+            redirects: if config.follow_redirects { MOST_REDIRECTS } else { 0 },
+        })
+    }
+
+    /// A `GET` with these headers and time limit, which credentials count against, too.
+    ///
+    /// # Errors
+    /// There is no (whole) answer.
+    pub async fn send(&self, request: Request) -> Result<Response, NoAnswer> {
+        within(&request.url.clone(), request.timeout, async {
+            let (client, request) = self.prepared(request).await?;
+            Ok(client.send(request).await?)
+        })
+        .await
+    }
+
+    /// The same, answered as soon as the head is there.
+    ///
+    /// # Errors
+    /// There is no answer.
+    #[cfg(feature = "kubernetes")]
+    pub async fn open(&self, request: Request) -> Result<Streaming, NoAnswer> {
+        within(&request.url.clone(), request.timeout, async {
+            let (client, request) = self.prepared(request).await?;
+            Ok(client.open(request).await?)
+        })
+        .await
+    }
+
+    /// Lets the next request ask for a token that is not the one of the last: somebody did not take it.
+    pub fn forget_token(&self) {
+        if let Some(tokens) = &self.tokens {
+            tokens.forget();
+        }
+    }
+
+    async fn prepared(&self, mut request: Request) -> Result<(Client, Request), NoAnswer> {
+        request.redirects = self.redirects;
+        for (name, value) in &self.headers {
+            if !request.headers.contains_key(name) || name != USER_AGENT {
+                request.headers.append(name.clone(), value.clone());
+            }
+        }
+        self.add_secrets(&mut request.headers).await.map_err(NoAnswer::Credentials)?;
+        Ok((self.client.client().await, request))
+    }
+
+    async fn add_secrets(&self, headers: &mut HeaderMap) -> Result<(), String> {
+        for (name, file) in &self.header_files {
+            headers.append(name, sensitive(&self.secrets.read(file).await?)?);
+        }
+        let value = match (&self.credentials, &self.tokens) {
+            (Credentials::Absent, _) | (Credentials::OAuth2(_), None) => return Ok(()),
+            (Credentials::Basic(user, password), _) => {
+                let pair = format!("{}:{}", self.secrets.part(user).await?, self.secrets.part(password).await?);
+                sensitive(&format!("Basic {}", BASE64_STANDARD.encode(pair)))?
+            }
+            (Credentials::Token(word, token), _) => sensitive(&format!("{word} {}", self.secrets.part(token).await?))?,
+            (Credentials::OAuth2(_), Some(tokens)) => tokens.header().await?,
+        };
+        headers.insert(AUTHORIZATION, value);
+        Ok(())
+    }
+}
+
+async fn within<T>(
+    url: &Uri,
+    limit: Option<Duration>,
+    work: impl Future<Output = Result<T, NoAnswer>>,
+) -> Result<T, NoAnswer> {
+    let Some(after) = limit else { return work.await };
+    let address = Origin::of(url).map(|origin| origin.address()).map_err(SendError::Request)?;
+    timeout(after, work).await.unwrap_or(Err(SendError::Timeout { address, after }.into()))
+}
+
+/// A client whose certificates may change.
+fn client(tls: &TlsConfig, proxy: &ProxyConfig, offer_http2: bool, context: &Context) -> Result<Rotating, Error> {
+    let options = ClientOptions {
+        tls: tls.client(),
+        offer_http2,
+        proxies: proxy.proxies()?,
+        idle_timeout: Some(IDLE_TIMEOUT),
+        most_idle: MOST_IDLE,
+        most_idle_per_host: MOST_IDLE_PER_HOST,
+        ..ClientOptions::default()
+    };
+    Rotating::new(options, tls.files(), context)
+}
+
+/// Reads secrets from files.
+struct Secrets {
+    files: Arc<dyn Files>,
+}
+
+impl Secrets {
+    async fn part(&self, part: &Part) -> Result<String, String> {
+        match part {
+            Part::Given(text) => Ok(text.0.clone()),
+            Part::File(file) => self.read(file).await,
+        }
+    }
+
+    /// What a file holds now, without blanks around it.
+    async fn read(&self, file: &str) -> Result<String, String> {
+        let (files, path) = (self.files.clone(), PathBuf::from(file));
+        let reading = tokio::task::spawn_blocking(move || files.read_small(&path, MOST_SECRET_BYTES));
+        let bytes = reading.await.map_err(|error| error.to_string())?;
+        let bytes = bytes.map_err(|error| format!("cannot read {file}: {error}"))?;
+        let text = String::from_utf8(bytes).map_err(|_| format!("{file} is not UTF-8"))?;
+        Ok(text.trim().to_owned())
+    }
+}
+
+fn sensitive(text: &str) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::try_from(text).map_err(|_| "a secret has characters that a header cannot have")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
