@@ -12,6 +12,7 @@ mod otlp;
 mod payload;
 mod process;
 mod processors;
+mod remote_write;
 mod scrape;
 mod sink;
 mod wire;
@@ -32,6 +33,9 @@ usage: cargo run --release -p benches -- <scenario> [options]
              --only PART                those whose name contains it
   processors  the processors alone, in nanoseconds an item
              --milliseconds N           for each (500)
+  remote-write  the remote write exporter alone, in nanoseconds a sample
+             --milliseconds N           for each (1000)
+             --only PART                those whose name contains it
   parse    reading a scraped body alone, in nanoseconds a sample
              --series N                 (10000)
              --milliseconds N           for each line (2000)
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         "processors" => processors::run(&options),
+        "remote-write" => remote_write::run(&options),
         "parse" => scrape::parse(&options),
         "scrape" => scrape::run(&options),
         "correlation" => correlation::run(&options),

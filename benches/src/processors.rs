@@ -128,7 +128,7 @@ fn on_cpu() -> Option<u64> {
     std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split(' ').next()?.parse().ok()
 }
 
-fn batch(signal: Signal, request: Bytes) -> Result<Batch, String> {
+pub fn batch(signal: Signal, request: Bytes) -> Result<Batch, String> {
     Batch::new(signal, request).map_err(|error| error.to_string())
 }
 
@@ -161,7 +161,7 @@ fn labels(w: &mut Writer, number: u32, n: usize) {
     w.attribute(number, "finished_reason", Scalar::Text(&format!("reason-{n}")));
 }
 
-fn gauges(count: usize, points: usize) -> Bytes {
+pub fn gauges(count: usize, points: usize) -> Bytes {
     metrics(count, |w| {
         w.message(metric::GAUGE, |w| {
             for n in 0..points {
@@ -175,7 +175,7 @@ fn gauges(count: usize, points: usize) -> Bytes {
     })
 }
 
-fn histograms(count: usize, points: usize) -> Bytes {
+pub fn histograms(count: usize, points: usize) -> Bytes {
     metrics(count, |w| {
         w.message(metric::HISTOGRAM, |w| {
             for n in 0..points {
