@@ -11,6 +11,8 @@ mod support;
 mod dynamo;
 mod house;
 #[cfg(feature = "peers")]
+mod prometheus_far_side;
+#[cfg(feature = "peers")]
 mod python_sdk;
 mod quickstart;
 mod signals;

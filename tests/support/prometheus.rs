@@ -24,6 +24,11 @@ pub type Labels = BTreeMap<String, String>;
 impl Prometheus {
     /// Starts one called `name` in `folder` with that config, and waits until it is ready.
     pub fn start(name: &str, folder: &Path, config: &str) -> Prometheus {
+        Prometheus::start_with(name, folder, config, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(name: &str, folder: &Path, config: &str, arguments: &[&str]) -> Prometheus {
         let program =
             std::env::var("SLIPRING_TEST_PROMETHEUS").expect("cargo xtask test sets SLIPRING_TEST_PROMETHEUS");
         let address = format!("127.0.0.1:{}", free_port());
@@ -33,6 +38,7 @@ impl Prometheus {
         command.arg(format!("--config.file={}", file.display()));
         command.arg(format!("--storage.tsdb.path={}", folder.join(format!("{name}-tsdb")).display()));
         command.arg(format!("--web.listen-address={address}")).arg("--web.enable-remote-write-receiver");
+        command.args(arguments);
         let process = Process::start(name, &mut command, &folder.join(format!("{name}.out")));
         eventually(Duration::from_secs(30), "prometheus is ready", || match http::get(&address, "/-/ready") {
             Ok((200, _)) => Ok(()),
