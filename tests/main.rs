@@ -4,12 +4,14 @@
 
 mod bad_input;
 mod cli;
+mod correlation;
 mod standins;
 mod support;
 
 #[cfg(feature = "peers")]
 mod dynamo;
 mod house;
+mod loki_otlp;
 #[cfg(feature = "peers")]
 mod prometheus_far_side;
 #[cfg(feature = "peers")]

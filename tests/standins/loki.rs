@@ -1,4 +1,4 @@
-//! A stand-in for Loki's push endpoint, as strict as Loki 3.7 with its default limits. What it refuses it refuses as
+//! A stand-in for Loki's push endpoint and its OTLP endpoint, as strict as Loki 3.7 with its default limits. What it refuses it refuses as
 //! Loki does: a 400 whose other entries are stored.
 
 use std::collections::BTreeMap;
@@ -123,13 +123,23 @@ impl Loki {
     }
 }
 
+/// Where Loki takes OTLP.
+const OTLP: &str = "/otlp/v1/logs";
+
 async fn push(state: Arc<Mutex<Stored>>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let path_and_method = (request.uri().path().to_owned(), request.method().clone());
-    let content_type = request.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
+    let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
+    let (content_type, encoding) = (header("content-type"), header("content-encoding"));
     #[allow(clippy::disallowed_methods, reason = "the body is limited")]
     let body = Limited::new(request.into_body(), 64 << 20).collect().await;
     let (status, text) = match body {
         Err(_) => (413, "body too large".to_owned()),
+        Ok(body) if path_and_method == (OTLP.to_owned(), hyper::Method::POST) => {
+            match (content_type.as_str(), encoding.as_str()) {
+                ("application/x-protobuf", "" | "gzip") => otlp::take(&state, &body.to_bytes(), encoding == "gzip"),
+                _ => (415, format!("{content_type} in {encoding} is not taken")),
+            }
+        }
         Ok(_) if path_and_method.0 != "/loki/api/v1/push" => (404, "404 page not found".to_owned()),
         Ok(_) if path_and_method.1 != hyper::Method::POST => (405, String::new()),
         Ok(_) if content_type != "application/x-protobuf" => (400, format!("unexpected content type {content_type:?}")),
@@ -140,7 +150,13 @@ async fn push(state: Arc<Mutex<Stored>>, request: Request<Incoming>) -> Result<R
     Ok(response)
 }
 
-#[allow(clippy::disallowed_methods, reason = "the length is looked at first; the clock is Loki's own")]
+#[allow(clippy::disallowed_methods, reason = "the clock is Loki's own")]
+fn now() -> i128 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    now.as_nanos().cast_signed()
+}
+
+#[allow(clippy::disallowed_methods, reason = "the length is looked at first")]
 fn take(state: &Mutex<Stored>, body: &[u8]) -> (u16, String) {
     let plain = match snap::raw::decompress_len(body) {
         Ok(length) if length > MOST_BODY => return (500, "rpc error: message larger than max (4194304)".to_owned()),
@@ -149,7 +165,7 @@ fn take(state: &Mutex<Stored>, body: &[u8]) -> (u16, String) {
     };
     let Ok(plain) = plain else { return (400, "snappy: corrupt input".to_owned()) };
     let Ok(request) = PushRequest::decode(plain.as_slice()) else { return (400, "proto: illegal wireType".to_owned()) };
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
+    let now = now();
     let mut stored = state.lock().unwrap_or_else(PoisonError::into_inner);
     stored.pushes += 1;
     let mut refused = Vec::new();
@@ -159,7 +175,7 @@ fn take(state: &Mutex<Stored>, body: &[u8]) -> (u16, String) {
             Ok(labels) => {
                 let entries = stored.streams.entry(labels).or_default();
                 for entry in stream.entries {
-                    match check(&entry, entries, now.cast_signed()) {
+                    match check(&entry, entries, now) {
                         Ok(entry) => entries.push(entry),
                         Err(why) => refused.push(format!("{}: {why}", stream.labels)),
                     }
@@ -246,4 +262,90 @@ fn quoted(text: &str) -> Result<(String, &str), String> {
         }
     }
     Err("a value without an end".to_owned())
+}
+
+/// The OTLP endpoint: some attributes of the resource are labels, everything else is structured metadata.
+mod otlp {
+    use std::io::Read;
+
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+    use opentelemetry_proto::tonic::logs::v1::LogRecord;
+
+    use super::{
+        BTreeMap, EntryAdapter, LabelPair, MOST_BODY, Message, Mutex, PoisonError, Stored, Timestamp, check, now,
+    };
+
+    /// Attributes that are labels by Loki's defaults, as far as Dynamo has them.
+    const LABELS: [&str; 4] = ["service.name", "service.namespace", "service.instance.id", "k8s.namespace.name"];
+
+    pub fn take(state: &Mutex<Stored>, body: &[u8], is_gzip: bool) -> (u16, String) {
+        let mut plain = body.to_vec();
+        if is_gzip {
+            plain.clear();
+            let mut reader = flate2::read::GzDecoder::new(body).take(MOST_BODY as u64 + 1);
+            if let Err(error) = reader.read_to_end(&mut plain) {
+                return (400, error.to_string());
+            }
+        }
+        if plain.len() > MOST_BODY {
+            return (413, "request body too large".to_owned());
+        }
+        let Ok(request) = ExportLogsServiceRequest::decode(plain.as_slice()) else { return (400, "proto".to_owned()) };
+        let mut stored = state.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.pushes += 1;
+        let mut refused = Vec::new();
+        for group in request.resource_logs {
+            let attributes = group.resource.unwrap_or_default().attributes;
+            let (labels, others): (Vec<_>, Vec<_>) = pairs(attributes).partition(|(key, _)| LABELS.contains(&&**key));
+            let mut labels: BTreeMap<_, _> =
+                labels.into_iter().map(|(key, value)| (key.replace('.', "_"), value)).collect();
+            labels.entry("service_name".to_owned()).or_insert_with(|| "unknown_service".to_owned());
+            let entries = stored.streams.entry(labels).or_default();
+            for record in group.scope_logs.into_iter().flat_map(|scope| scope.log_records) {
+                match check(&entry(record, &others), entries, now()) {
+                    Ok(entry) => entries.push(entry),
+                    Err(why) => refused.push(why),
+                }
+            }
+        }
+        let answer = refused.join("\n");
+        stored.refused.append(&mut refused);
+        (if answer.is_empty() { 204 } else { 400 }, answer)
+    }
+
+    fn entry(record: LogRecord, resource: &[(String, String)]) -> EntryAdapter {
+        let time = [record.time_unix_nano, record.observed_time_unix_nano].into_iter().find(|time| *time > 0);
+        let time = time.map_or(now(), i128::from);
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let mut metadata =
+            vec![("trace_id".to_owned(), hex(&record.trace_id)), ("span_id".to_owned(), hex(&record.span_id))];
+        metadata.push(("severity_text".to_owned(), record.severity_text));
+        metadata.extend(pairs(record.attributes));
+        metadata.extend(resource.iter().cloned());
+        metadata.retain(|(_, value)| !value.is_empty());
+        let pair = |(name, value): (String, String)| LabelPair { name: name.replace(['.', '/', '-'], "_"), value };
+        EntryAdapter {
+            timestamp: Some(Timestamp {
+                seconds: i64::try_from(time / 1_000_000_000).expect("a time"),
+                nanos: i32::try_from(time % 1_000_000_000).expect("below a second"),
+            }),
+            line: record.body.map(text).unwrap_or_default(),
+            structured_metadata: metadata.into_iter().map(pair).collect(),
+        }
+    }
+
+    fn pairs(attributes: Vec<KeyValue>) -> impl Iterator<Item = (String, String)> {
+        attributes.into_iter().map(|attribute| (attribute.key, attribute.value.map(text).unwrap_or_default()))
+    }
+
+    fn text(value: AnyValue) -> String {
+        match value.value {
+            Some(Value::StringValue(text)) => text,
+            Some(Value::IntValue(number)) => number.to_string(),
+            Some(Value::BoolValue(value)) => value.to_string(),
+            Some(Value::DoubleValue(number)) => number.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
 }

@@ -8,7 +8,7 @@ use pipeline::config::{ByteSize, GoDuration, Problem, Settings, StringList};
 use serde::Deserialize;
 
 use super::exemplars::Rules;
-use super::ids::KEY_LENS;
+use super::ids::len_bit;
 
 /// The config of `trace_correlation`.
 #[derive(Clone, Debug, Deserialize)]
@@ -194,8 +194,8 @@ pub struct Choice {
     pub wait: Duration,
     /// See [`Config::log_ids`].
     pub log_ids: bool,
-    /// The lengths of keys that matter on log records, as bits.
-    pub log_key_lens: u64,
+    /// The lengths of the log records' attributes, as bits.
+    pub log_attribute_lens: u64,
     /// Names of the log records' attributes.
     pub log_attributes: Vec<String>,
     /// Names and meanings of the spans' attributes.
@@ -248,7 +248,7 @@ impl Choice {
         Choice {
             wait: if is_held { config.wait.get() } else { Duration::ZERO },
             log_ids: config.log_ids,
-            log_key_lens: lens(config.log_attributes.keys().map(String::len).chain(KEY_LENS)),
+            log_attribute_lens: config.log_attributes.keys().fold(0, |bits, name| bits | len_bit(name.len())),
             log_attributes: config.log_attributes.into_keys().collect(),
             span_attributes: config.span_attributes.into_iter().collect(),
             root_spans: config.root_spans.0,
@@ -268,9 +268,4 @@ impl Choice {
     pub fn wants_roots(&self) -> bool {
         !self.log_attributes.is_empty()
     }
-}
-
-/// Lengths as bits; longer ones need none.
-fn lens(lens: impl Iterator<Item = usize>) -> u64 {
-    lens.filter(|len| *len < 64).fold(0, |bits, len| bits | 1 << len)
 }

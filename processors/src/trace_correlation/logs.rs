@@ -14,7 +14,7 @@ use pipeline::otlp::wire::Fields;
 use pipeline::otlp::write::Writer;
 
 use super::config::Choice;
-use super::ids::{Lacks, Said, SpanId, TraceId};
+use super::ids::{Lacks, Said, SpanId, TraceId, len_bit, may_be_known};
 use super::memory::{Memory, State};
 use super::requests::{self, By};
 use super::text::cut;
@@ -311,12 +311,11 @@ impl<'c, 'a> Reading<'c, 'a> {
                 && (self.teaches_nothing_yet(number) || (number == NONE && self.choice.log_ids)),
         };
         let mut text = None;
-        if is_error || lacks.trace || lacks.request {
+        let lacks_message = is_error && said.message.is_none();
+        if lacks_message || ((lacks.trace || lacks.request) && lacks.may_be_in(body)) {
             let body = AnyValue::view(body)?;
             text = body.as_text();
-            if (is_error && said.message.is_none()) || lacks.may_be_in(body) {
-                said.body(body)?;
-            }
+            said.body(body)?;
         }
         let is_new = own.is_none() && said.trace.is_some() && self.choice.log_ids;
         let number = if is_new { self.number_of(said.trace) } else { number };
@@ -340,9 +339,11 @@ impl<'c, 'a> Reading<'c, 'a> {
 
     #[inline]
     fn attribute(&self, inside: &'a [u8], said: &mut Said<'a>, has: &mut u32) -> Result<(), WireError> {
-        // Most keys are not even as long as one that matters.
-        if let [0x0a, len @ 0..64, ..] = inside
-            && self.choice.log_key_lens >> len & 1 == 0
+        // Nearly everyone writes keys first, and most say nothing here.
+        if let [0x0a, len @ 0..0x80, rest @ ..] = inside
+            && let Some(key) = rest.get(..usize::from(*len))
+            && !may_be_known(key)
+            && self.choice.log_attribute_lens & len_bit(key.len()) == 0
         {
             return Ok(());
         }
