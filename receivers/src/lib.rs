@@ -5,6 +5,8 @@
 extern crate self as receivers;
 
 pub mod file_log;
+#[cfg(feature = "nvml")]
+pub mod nvml;
 pub mod otlp;
 pub mod prometheus;
 pub mod stdin_log;
@@ -21,4 +23,6 @@ pub fn register(registry: &mut Registry) {
         .receiver::<otlp::Factory>()
         .receiver::<prometheus::Factory>()
         .receiver::<stdin_log::Factory>();
+    #[cfg(feature = "nvml")]
+    registry.receiver::<nvml::Factory>();
 }

@@ -1,0 +1,239 @@
+//! Reads NVIDIA GPUs through the driver's own library and hands on what dcgm-exporter would have exposed, OpenTelemetry's
+//! hardware metrics, or both. See the README beside this file.
+//!
+//! Calls into the driver block, so a thread of its own makes them (`session`), one pass at a time, and another waits for
+//! XID errors (`xids`); the receiver's task asks, hands on, and waits. A pass is asked for through `spawn_blocking`, which
+//! keeps a paused clock still until it is answered.
+
+mod catalogue;
+mod config;
+pub mod counters;
+mod device;
+mod gpm;
+mod gpu;
+mod labels;
+mod owners;
+mod points;
+mod raw;
+mod reading;
+mod semconv;
+mod session;
+mod xids;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use bytes::Bytes;
+use pipeline::batch::{Batch, Signal};
+use pipeline::component::{BoxFuture, Consumer, Context, Error, Life, Outputs, Reason, Receiver, Refused};
+use pipeline::registry::ReceiverFactory;
+use pipeline::telemetry::Drops;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use self::catalogue::Catalogue;
+pub use self::config::Config;
+use self::counters::Counter;
+use self::labels::{Host, Identity};
+use self::owners::Owners;
+use self::session::{Ask, Pass, Settings, Thread};
+use self::xids::Xid;
+
+/// XIDs that have happened and are not yet taken up.
+const MOST_XIDS: usize = 256;
+/// Log records that were refused and are offered again.
+const MOST_RECORDS: usize = 64;
+const MOST_FILE_BYTES: usize = 1 << 20;
+
+/// Builds `nvml` receivers.
+pub struct Factory;
+
+impl ReceiverFactory for Factory {
+    const TYPES: &'static [&'static str] = &["nvml"];
+    const SIGNALS: &'static [Signal] = &[Signal::Metrics, Signal::Logs];
+    const ABOUT: &'static str = "Reads NVIDIA GPUs, with dcgm-exporter's names or OpenTelemetry's.";
+    type Config = Config;
+
+    fn build(config: Config, context: Context) -> Result<Box<dyn Receiver>, Error> {
+        let counters = counters(&config, &context)?;
+        let catalogue = Catalogue::new(&config, counters.as_deref());
+        let wanted = catalogue.wanted();
+        let host = if config.hostname.is_empty() { host_name(&context) } else { config.hostname.clone() };
+        Ok(Box::new(Nvml { settings: Arc::new(Settings { config, catalogue, wanted, host }), context }))
+    }
+}
+
+/// The counters of `metrics_file`.
+fn counters(config: &Config, context: &Context) -> Result<Option<Vec<Counter>>, Error> {
+    if config.metrics_file.is_empty() {
+        return Ok(None);
+    }
+    let path = &config.metrics_file;
+    let bytes = context.doors.files.read_small(Path::new(path), MOST_FILE_BYTES);
+    let bytes = bytes.map_err(|error| format!("metrics_file {path}: {error}"))?;
+    let file = counters::read(&String::from_utf8_lossy(&bytes)).map_err(|e| format!("metrics_file {path}: {e}"))?;
+    if !file.unknown.is_empty() {
+        let fields = file.unknown.join(", ");
+        tracing::warn!(receiver = %context.id, "{path} asks for fields that NVML does not give: {fields}");
+    }
+    Ok(Some(file.counters))
+}
+
+fn host_name(context: &Context) -> String {
+    const KERNEL: &str = "/proc/sys/kernel/hostname";
+    let bytes = context.doors.files.read_small(Path::new(KERNEL), 1 << 10).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}
+
+struct Nvml {
+    settings: Arc<Settings>,
+    context: Context,
+}
+
+impl Receiver for Nvml {
+    fn run(self: Box<Self>, next: Outputs, life: Life) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(async move {
+            let (to, mut happened) = mpsc::channel(MOST_XIDS);
+            let mut running = Running {
+                thread: Thread::start(self.settings.clone(), to.clone())?,
+                to,
+                metrics: next.signal(Signal::Metrics).cloned(),
+                logs: next.signal(Signal::Logs).cloned(),
+                drops: Drops::new(&self.context.meter, &self.context.id),
+                settings: self.settings,
+                context: self.context,
+                xids: Vec::new(),
+                unsent: VecDeque::new(),
+                owners: Arc::default(),
+                gpus: Vec::new(),
+                host: Host::default(),
+                is_down: None,
+            };
+            life.ready();
+            let mut ticks = interval_at(Instant::now(), running.settings.config.collection_interval.get());
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = life.stopped() => break,
+                    Some(xid) = happened.recv() => running.log(xid).await,
+                    _ = ticks.tick() => tokio::select! {
+                        () = life.stopped() => break,
+                        pass = running.ask() => running.hand_on(pass?).await,
+                    },
+                }
+            }
+            let thread = running.thread;
+            spawn_blocking(|| thread.join()).await?;
+            Ok(())
+        })
+    }
+}
+
+struct Running {
+    settings: Arc<Settings>,
+    context: Context,
+    thread: Thread,
+    to: mpsc::Sender<Xid>,
+    metrics: Option<Arc<dyn Consumer>>,
+    logs: Option<Arc<dyn Consumer>>,
+    /// Without the component's kind: the frame accounts for what crosses the receiver's edge.
+    drops: Drops,
+    /// XIDs since the last pass.
+    xids: Vec<Xid>,
+    /// Log records that will be offered again.
+    unsent: VecDeque<Batch>,
+    owners: Arc<Owners>,
+    gpus: Vec<Identity>,
+    host: Host,
+    /// Whether the driver was missing in the last pass; `None` before the first.
+    is_down: Option<bool>,
+}
+
+impl Running {
+    /// One pass over the GPUs; `None` where the thread has ended, which is replaced then.
+    async fn ask(&mut self) -> Result<Option<Pass>, Error> {
+        let at = self.context.doors.clock.now_unix_nanos();
+        let (reply, answer) = sync_channel(1);
+        let ask = Ask { at, xids: std::mem::take(&mut self.xids), owners: self.owners.clone(), reply };
+        let asks = self.thread.asks();
+        let pass = spawn_blocking(move || {
+            asks.send(ask).ok()?;
+            answer.recv().ok()
+        });
+        let pass = pass.await?;
+        if pass.is_none() {
+            tracing::error!(receiver = %self.context.id, "the thread that reads the GPUs has failed and is replaced");
+            self.thread = Thread::start(self.settings.clone(), self.to.clone())?;
+        }
+        Ok(pass)
+    }
+
+    async fn hand_on(&mut self, pass: Option<Pass>) {
+        let Some(pass) = pass else { return };
+        self.say(pass.down.as_deref(), &pass.host);
+        if pass.down.is_none() {
+            (self.gpus, self.host) = (pass.gpus, pass.host);
+        }
+        for _ in 0..self.unsent.len() {
+            if let Some(record) = self.unsent.pop_front() {
+                self.offer(record).await;
+            }
+        }
+        let Some(next) = &self.metrics else { return };
+        let batch = Batch::counted(Signal::Metrics, Bytes::from(pass.request), pass.items);
+        if let Err(refused) = next.consume(batch).await {
+            let message = format!("a reading of the GPUs was not taken: {refused}");
+            self.drops.record(Signal::Metrics, pass.items, &Reason::new("reading_refused", message));
+        }
+    }
+
+    /// Says once that there is no driver, and once that there is one.
+    fn say(&mut self, down: Option<&str>, host: &Host) {
+        let before = self.is_down.replace(down.is_some());
+        let (receiver, library) = (&self.context.id, &self.settings.config.library);
+        match down {
+            Some(error) if before != Some(true) => {
+                tracing::warn!(%receiver, "no NVIDIA driver: {library}: {error}; it is looked for at each collection_interval");
+            }
+            None if before != Some(false) => tracing::info!(%receiver, "NVIDIA driver {} answers", host.driver),
+            _ => {}
+        }
+    }
+
+    /// Hands on the log record of an XID, and remembers it for the next pass.
+    async fn log(&mut self, xid: Xid) {
+        let gpu = self.gpus.iter().find(|gpu| gpu.uuid == xid.uuid);
+        let owner = self.owners.get(&xid.uuid).and_then(|owners| owners.first());
+        let nameless = || vec![("UUID", xid.uuid.clone())];
+        let label = self.settings.config.hostname_label;
+        let labels = gpu.map_or_else(nameless, |gpu| gpu.dcgm(&self.host, label, owner));
+        let at = self.context.doors.clock.now_unix_nanos();
+        let record = xids::record(&xid, &labels, &self.settings.host, at);
+        tracing::warn!(receiver = %self.context.id, uuid = xid.uuid, "XID {}: {}", xid.number, xids::meaning(xid.number));
+        if self.xids.len() < MOST_XIDS {
+            self.xids.push(xid);
+        }
+        self.offer(record).await;
+    }
+
+    async fn offer(&mut self, record: Batch) {
+        let Some(next) = &self.logs else { return };
+        let refused = match next.consume(record.clone()).await {
+            Ok(()) => return,
+            Err(refused) => refused,
+        };
+        if matches!(refused, Refused::Retry { .. }) && self.unsent.len() < MOST_RECORDS {
+            self.unsent.push_back(record);
+        } else {
+            let message = format!("the log record of an XID was not taken: {refused}");
+            self.drops.record(Signal::Logs, 1, &Reason::new("xid_refused", message));
+        }
+    }
+}
