@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::cache::Cache;
 use super::config::Job;
 use super::discovery::{Finds, Found, Mechanisms, Source};
+use super::failures::Failures;
 use super::fetch::Fetcher;
 use super::scraper::{Ends, Ledger, Scraper};
 use super::status::{JobStatus, RELABELLING, TargetStatus, Targets};
@@ -38,6 +39,7 @@ pub struct Runner {
     ending: HashMap<u64, CancellationToken>,
     scrapers: JoinSet<u64>,
     forced_error: watch::Sender<Option<String>>,
+    failures: Option<Failures>,
 }
 
 struct Running {
@@ -57,6 +59,7 @@ impl Runner {
     ) -> Runner {
         Runner {
             ledger: Ledger::new(&job.name, &context),
+            failures: job.failure_log.as_deref().map(|path| Failures::open(path, &context)),
             job,
             fetcher,
             context,
@@ -195,6 +198,7 @@ impl Runner {
             clock: self.context.doors.clock,
             ledger: self.ledger.clone(),
             forced_error: self.forced_error.subscribe(),
+            failures: self.failures.clone(),
         };
         self.scrapers.spawn(async move {
             scraper.run(ends).await;

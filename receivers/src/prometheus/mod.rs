@@ -9,6 +9,7 @@ pub mod cache;
 pub mod config;
 pub mod discovery;
 pub mod exposition;
+mod failures;
 mod fetch;
 mod jobs;
 mod scraper;

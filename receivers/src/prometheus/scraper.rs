@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cache::{Cache, Counts, Extra, Measures};
 use super::config::Job;
+use super::failures::Failures;
 use super::fetch::{Failed, Fetcher};
 use super::status::{LastScrape, TargetStatus};
 
@@ -88,6 +89,8 @@ pub struct Scraper {
     pub ledger: Ledger,
     /// Why every scrape of the job fails, if it does (`target_limit`).
     pub forced_error: watch::Receiver<Option<String>>,
+    /// Where failures are written beside the own log.
+    pub failures: Option<Failures>,
 }
 
 impl Scraper {
@@ -165,7 +168,7 @@ impl Scraper {
         let batch = Batch::counted(Signal::Metrics, Bytes::from(request), items);
         let outcome = self.next.consume(batch).await;
         if let Err(refused) = &outcome {
-            let message = format!("{} was not taken: {refused}", self.status.target.url);
+            let message = format!("{} was not taken: {refused}", self.status.target.shown_url());
             self.ledger.drop(items, "scrape_refused", message);
         }
         if matches!(measures, Measures::Scrape { up: true, .. }) {
@@ -185,16 +188,19 @@ impl Scraper {
             (counts.out_of_bounds, "out_of_bounds_sample", "samples that are too far ahead"),
         ] {
             if items > 0 {
-                self.ledger.drop(items, code, format!("{} exposes {what}", self.status.target.url));
+                self.ledger.drop(items, code, format!("{} exposes {what}", self.status.target.shown_url()));
             }
         }
     }
 
     /// Shows how it went, and logs when that changes.
     fn show(&self, scrape: LastScrape) {
-        let now = scrape.error.clone();
+        let (at, now) = (scrape.at, scrape.error.clone());
         let before = self.status.set(scrape);
-        let (job, url) = (self.job.name.as_str(), self.status.target.url.as_str());
+        let (job, url) = (self.job.name.as_str(), &*self.status.target.shown_url());
+        if let (Some(failures), Some(error)) = (&self.failures, &now) {
+            failures.tell(at, job, url, error);
+        }
         match (&before, &now) {
             (Some(before), Some(now)) if before == now => tracing::debug!(job, url, "scrape failed again: {now}"),
             (_, Some(now)) => tracing::warn!(job, url, "scrape failed: {now}"),

@@ -1,5 +1,6 @@
 //! From a discovered address to a target: its labels, its URL, its times. As Prometheus 3 does it: no port is added.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -13,6 +14,7 @@ use super::config::{Job, duration};
 use super::discovery::{Found, LabelSet};
 use super::labels::Labels;
 use super::relabel;
+use super::status::secrets;
 
 /// What a path keeps as it is.
 const PATH: &AsciiSet = &CONTROLS
@@ -63,6 +65,11 @@ pub enum Resolved {
 }
 
 impl Target {
+    /// Its URL without what may be secret in it, for logs and pages.
+    pub fn shown_url(&self) -> Cow<'_, str> {
+        secrets::url(&self.url)
+    }
+
     /// What tells targets apart, and where in the interval they are scraped.
     pub fn hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -19,6 +20,9 @@ use crate::net::origin::Origin;
 /// A further HTTP/2 connection is opened when the least busy one has so many requests open.
 const BUSY_STREAMS: usize = 4;
 
+/// How often all hosts are looked through for connections that are old, at most: a scraper has thousands of them.
+const PRUNE_EVERY: Duration = Duration::from_secs(1);
+
 /// All kept connections of a client.
 pub(super) struct Pool {
     connector: Connector,
@@ -32,6 +36,7 @@ struct Kept {
     idle: usize,
     next_id: u64,
     closed: bool,
+    pruned: Option<Instant>,
 }
 
 struct Host {
@@ -166,7 +171,10 @@ impl Pool {
             return;
         }
         let mut kept = self.lock();
-        kept.prune(&self.options);
+        if kept.pruned.is_none_or(|at| at.elapsed() >= PRUNE_EVERY) {
+            kept.pruned = Some(Instant::now());
+            kept.prune(&self.options);
+        }
         if kept.closed || kept.idle >= self.options.most_idle {
             return;
         }

@@ -99,6 +99,7 @@ fn prometheus_yml(file: &str, files: &dyn Files) -> Result<Prometheus, Error> {
     }
     let folder = path.parent().unwrap_or(Path::new(""));
     config.scrape_configs.iter_mut().for_each(|scrape| scrape.below(folder));
+    below(&mut config.global.shared.scrape_failure_log_file, folder);
     config.scrape_config_files.iter_mut().for_each(|pattern| below(pattern, folder));
     for value in config.global.external_labels.values_mut() {
         *value = Text(expanded(&value.0, |name| std::env::var(name).ok()));

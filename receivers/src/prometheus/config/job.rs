@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,6 +125,8 @@ pub struct Job {
     pub relabel: Vec<Rule>,
     /// Where targets come from.
     pub discovery: Discovery,
+    /// `scrape_failure_log_file`.
+    pub failure_log: Option<PathBuf>,
     /// How targets are asked.
     pub http: HttpConfig,
     /// `initial_scrape_offset`.
@@ -148,7 +151,6 @@ impl ScrapeConfig {
         let before = problems.len();
         let (interval, timeout) = self.times(defaults, path, problems);
         let names = self.name_rule(global, path, problems);
-        self.refused(global, path, problems);
         let accept = self.accept(global, names, path, problems);
         let fallback = match &*self.fallback_scrape_protocol {
             "" => None,
@@ -206,6 +208,10 @@ impl ScrapeConfig {
             rules: Arc::new(rules),
             relabel,
             discovery: self.discovery.clone(),
+            failure_log: [&own.scrape_failure_log_file, &global.scrape_failure_log_file]
+                .into_iter()
+                .find(|file| !file.is_empty())
+                .map(PathBuf::from),
             http: self.http.clone(),
             initial_offset: defaults.config.initial_scrape_offset.get(),
             scrape_on_shutdown: defaults.config.scrape_on_shutdown,
@@ -247,16 +253,6 @@ impl ScrapeConfig {
             custom_buckets: is_set(|shared| shared.convert_classic_histograms_to_nhcb),
             bucket_limit: to_usize(self.native_histogram_bucket_limit),
             finest_schema: finest_schema(self.native_histogram_min_bucket_factor),
-        }
-    }
-
-    /// Prometheus' failure log.
-    fn refused(&self, global: &Shared, path: &str, problems: &mut Vec<Problem>) {
-        let (own, mut problem) = (&self.shared, |key: &str, message: &str| {
-            problems.push(Problem::at(format!("{path}.{key}"), message));
-        });
-        if !own.scrape_failure_log_file.is_empty() || !global.scrape_failure_log_file.is_empty() {
-            problem("scrape_failure_log_file", "failed scrapes stand in the own log; remove it");
         }
     }
 

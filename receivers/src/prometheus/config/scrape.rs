@@ -7,7 +7,7 @@ use pipeline::config::{PromDuration, Text};
 use serde::Deserialize;
 
 use super::discovery::Discovery;
-use super::http::HttpConfig;
+use super::http::{HttpConfig, below};
 use crate::prometheus::relabel::config::Config as RelabelConfig;
 
 /// A job.
@@ -84,6 +84,7 @@ impl ScrapeConfig {
     /// Takes relative paths of files as below `folder`.
     pub(super) fn below(&mut self, folder: &Path) {
         self.http.below(folder);
+        below(&mut self.shared.scrape_failure_log_file, folder);
         self.discovery.below(folder);
     }
 }
@@ -100,7 +101,7 @@ pub struct Shared {
     pub always_scrape_classic_histograms: Option<bool>,
     /// Classic histograms become native ones with custom buckets.
     pub convert_classic_histograms_to_nhcb: Option<bool>,
-    /// Refused: failures stand in the own log.
+    /// A file to which failed scrapes are written, beside the own log.
     pub scrape_failure_log_file: String,
     /// Bodies of that many bytes or more, uncompressed, fail the scrape.
     pub body_size_limit: Text,

@@ -151,7 +151,6 @@ fn values_that_cannot_work_are_refused() {
     bad("scrape_protocols: []", "scrape_protocols cannot be empty");
     bad("fallback_scrape_protocol: x", "\"x\" is not a scrape protocol");
     bad("body_size_limit: 10 apples", "is not a size");
-    bad("scrape_failure_log_file: /x", "failed scrapes stand in the own log");
     bad("relabel_configs: [{action: keep, regex: '('}]", "is not a regular expression");
     bad("metric_relabel_configs: [{action: x}]", "\"x\" is not an action");
     refused("config: {scrape_configs: [{}]}", "a scrape config needs a job_name");

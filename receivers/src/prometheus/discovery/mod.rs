@@ -8,6 +8,8 @@ mod http;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 
+#[cfg(all(test, feature = "kubernetes"))]
+mod mutations;
 #[cfg(test)]
 mod tests;
 

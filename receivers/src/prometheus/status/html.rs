@@ -87,7 +87,7 @@ fn write_job(out: &mut String, receiver: Option<&str>, job: &JobStatus, asked: &
 
 fn write_target(out: &mut String, status: &TargetStatus, now: Duration) {
     let (target, last) = (&status.target, status.last());
-    let url = secrets::url(&target.url);
+    let url = target.shown_url();
     let health = Health::of(last.as_ref()).name();
     let _ = write!(out, "<tr><td><code>{}</code>", escaped(&url));
     let (interval, timeout) = (duration(target.interval), duration(target.timeout));

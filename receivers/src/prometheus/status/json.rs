@@ -71,7 +71,7 @@ pub fn document(jobs: &[(String, JobStatus)], asked: &Asked) -> String {
 fn active<'a>(job: &'a JobStatus, status: &'a TargetStatus) -> Active<'a> {
     let target = &status.target;
     let last = status.last();
-    let url = secrets::url(&target.url);
+    let url = target.shown_url();
     Active {
         discovered_labels: shown(&status.found().discovered),
         labels: shown(&target.labels),

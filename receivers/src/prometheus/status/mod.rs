@@ -3,7 +3,7 @@
 mod board;
 mod html;
 mod json;
-mod secrets;
+pub mod secrets;
 
 #[cfg(test)]
 mod tests;
@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use self::board::{Shown, show};
+pub use self::json::time;
 use super::discovery::LabelSet;
 use super::target::Target;
 

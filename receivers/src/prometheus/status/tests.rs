@@ -101,6 +101,23 @@ async fn the_page_for_people_escapes_and_hides() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn failures_are_lines_in_a_file_of_their_own() {
+    let world = World::new();
+    let yaml = "config: {global: {scrape_failure_log_file: /log/f.json}, scrape_configs: [{job_name: x, \
+        scrape_interval: 10s, params: {token: [hidden]}, static_configs: [{targets: ['nobody:1']}]}]}";
+    let bench = start(world.clone(), yaml);
+    sleep(Duration::from_secs(21)).await;
+    bench.end().await;
+    let text = String::from_utf8(world.files.contents("/log/f.json")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!((&lines[0]["job_name"], &lines[0]["level"]), (&"x".into(), &"ERROR".into()));
+    assert_eq!(lines[0]["target"], "http://nobody:1/metrics?token=[REDACTED]");
+    assert!(lines[0]["msg"].as_str().unwrap().contains("cannot connect to nobody:1"));
+    assert!(lines[0]["time"].as_str().unwrap().starts_with("2026-01-01T00:00:"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_scraped_is_told() {
     let world = World::new();
     let rule = "relabel_configs: [{target_label: __scheme__, replacement: http}]";

@@ -26,8 +26,8 @@ use self::access::Access;
 use self::objects::Kind;
 use self::store::{Changed, Store};
 use self::watch::{Complaints, Watch};
-use super::Finder;
-use crate::prometheus::config::{KubernetesDiscovery, Role};
+use super::{Finder, Found};
+use crate::prometheus::config::{AttachMetadata, KubernetesDiscovery, Role};
 
 /// Changes that wait to be looked at.
 const MOST_CHANGES: usize = 256;
@@ -35,6 +35,18 @@ const MOST_CHANGES: usize = 256;
 const SETTLE: Duration = Duration::from_millis(200);
 /// How often it is tried to find out where the API server is and who we are.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
+
+/// The targets of a whole list of objects of a role, as the API server writes it.
+///
+/// # Errors
+/// It is no list.
+pub fn found_in(role: Role, list: &[u8]) -> Result<Vec<Found>, String> {
+    let kind = Kind::of(role);
+    let page = kind.read_page(list)?;
+    let mut store = Store::new(role, AttachMetadata { node: true, namespace: true });
+    let keys = store.apply(Changed::All(kind, String::new(), page.objects));
+    Ok(keys.iter().filter_map(|key| store.found(key)).collect())
+}
 
 /// What is watched, and by whom.
 pub(super) struct Cluster {
