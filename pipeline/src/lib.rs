@@ -11,6 +11,7 @@ pub mod config;
 pub mod delivery;
 pub mod doors;
 pub mod graph;
+pub mod journal;
 pub mod net;
 pub mod otlp;
 pub mod plan;

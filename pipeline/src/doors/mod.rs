@@ -180,6 +180,24 @@ pub trait Files: Send + Sync {
     /// The operating system's.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// What is in a folder, in no order.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// Waits until the disk has the names in a folder: those of files that were made, renamed or removed.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Takes a lock that one process at a time can have, as long as the answer lives. The file is made if need be.
+    ///
+    /// # Errors
+    /// `WouldBlock` where another process has it, and the operating system's.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
+
     /// Makes a folder with those permissions (`0o755`) and all above it; it may exist.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The operating system's sockets and files behind the doors.
 
 use std::ffi::OsString;
+use std::fs::TryLockError;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -159,6 +160,25 @@ impl Files for RealFiles {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        std::fs::read_dir(folder)?.map(|entry| entry.map(|e| e.path())).collect()
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        std::fs::File::open(folder)?.sync_all()
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+        let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => {
+                io::Error::new(io::ErrorKind::WouldBlock, format!("another process uses {}", path.display()))
+            }
+            TryLockError::Error(error) => error,
+        })?;
+        Ok(Box::new(file))
     }
 
     fn create_folder(&self, path: &Path, permissions: u32) -> io::Result<()> {

@@ -23,6 +23,9 @@ struct Tree {
     names: BTreeMap<PathBuf, Node>,
     inodes: HashMap<u64, Inode>,
     faults: HashMap<PathBuf, io::ErrorKind>,
+    locks: BTreeSet<PathBuf>,
+    /// Bytes that still fit, where that is bounded.
+    space: Option<usize>,
     opened: usize,
     /// Standard input, once somebody reads it.
     input: Option<mpsc::Sender<io::Result<Bytes>>>,
@@ -52,7 +55,8 @@ impl VirtualFiles {
     /// An empty tree whose files are modified at the times of that clock.
     pub fn new(clock: Clock) -> VirtualFiles {
         let (names, inodes, faults) = (BTreeMap::new(), HashMap::new(), HashMap::new());
-        let tree = Tree { clock, names, inodes, faults, opened: 0, input: None };
+        let tree =
+            Tree { clock, names, inodes, faults, locks: BTreeSet::new(), space: None, opened: 0, input: None };
         VirtualFiles { tree: Arc::new(Mutex::new(tree)) }
     }
 
@@ -132,6 +136,25 @@ impl VirtualFiles {
     /// Takes a fault back.
     pub fn heal(&self, path: impl AsRef<Path>) {
         self.tree().faults.remove(path.as_ref());
+    }
+
+    /// Lets so many more bytes be written to open files, then the disk is full; `None` is no limit.
+    pub fn leave_space(&self, bytes: Option<usize>) {
+        self.tree().space = bytes;
+    }
+
+    /// What the disk has now, as another one: what a crash would leave. Locks are free.
+    #[must_use]
+    pub fn crashed(&self) -> VirtualFiles {
+        let tree = self.tree();
+        let copy = VirtualFiles::new(tree.clock);
+        for (path, node) in &tree.names {
+            match node {
+                Node::File(inode) => copy.put(path, &tree.inodes[inode].data),
+                other => _ = copy.tree().names.insert(path.clone(), other.clone()),
+            }
+        }
+        copy
     }
 
     /// Files that are open now.
@@ -360,11 +383,41 @@ impl Files for VirtualFiles {
         tree.unname(path)
     }
 
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let tree = self.tree();
+        tree.check(folder)?;
+        Ok(tree.names.keys().filter(|path| path.parent() == Some(folder)).cloned().collect())
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.tree().check(folder)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+        let mut tree = self.tree();
+        tree.check(path)?;
+        if !tree.locks.insert(path.to_owned()) {
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, format!("another process uses {}", path.display())));
+        }
+        Ok(Box::new(Locked { files: self.clone(), path: path.to_owned() }))
+    }
+
     fn create_folder(&self, path: &Path, _permissions: u32) -> io::Result<()> {
         let mut tree = self.tree();
         tree.check(path)?;
         tree.names.entry(path.to_owned()).or_insert(Node::Folder);
         Ok(())
+    }
+}
+
+struct Locked {
+    files: VirtualFiles,
+    path: PathBuf,
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        self.files.tree().locks.remove(&self.path);
     }
 }
 
@@ -390,8 +443,14 @@ impl File for Opened {
 
 impl Write for Opened {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.files.tree().change(self.inode, |data| data.extend_from_slice(buf));
-        Ok(buf.len())
+        let mut tree = self.files.tree();
+        let len = buf.len().min(tree.space.unwrap_or(usize::MAX));
+        if len == 0 && !buf.is_empty() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        tree.space = tree.space.map(|space| space - len);
+        tree.change(self.inode, |data| data.extend_from_slice(&buf[..len]));
+        Ok(len)
     }
 
     fn flush(&mut self) -> io::Result<()> {
