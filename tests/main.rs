@@ -11,6 +11,7 @@ mod support;
 #[cfg(feature = "peers")]
 mod dynamo;
 mod house;
+mod killed;
 mod loki_otlp;
 #[cfg(feature = "peers")]
 mod prometheus_far_side;

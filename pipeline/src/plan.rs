@@ -67,6 +67,8 @@ pub struct Plan {
     pub processors: BTreeMap<ComponentId, BuildProcessor>,
     /// Exporters that a pipeline uses.
     pub exporters: BTreeMap<ComponentId, PlannedExporter>,
+    /// What queues on disk are stored by.
+    pub storages: BTreeMap<ComponentId, delivery::FileStorage>,
     /// At least one.
     pub pipelines: Vec<Pipeline>,
     /// About ourselves.

@@ -6,7 +6,7 @@ use crate::batch::Signal;
 use crate::component::{Context, Error, Exporter, Receiver, Stage};
 use crate::config::decode::{Body, Notes, decode_pair};
 use crate::config::{Settings, check};
-use crate::delivery::{self, DeliveryConfig};
+use crate::delivery::{self, DeliveryConfig, FileStorage};
 use crate::plan::{BuildProcessor, BuildReceiver, PlannedExporter};
 
 /// Builds receivers of one type: one instance for each id, whatever signals its pipelines take.
@@ -204,6 +204,17 @@ impl Registry {
     /// All exporter types.
     pub fn exporters(&self) -> &[Entry<PlannedExporter>] {
         &self.exporters
+    }
+}
+
+/// The extension that queues are stored by, which the frame has itself.
+pub(crate) fn file_storage() -> Entry<FileStorage> {
+    Entry {
+        types: &["file_storage"],
+        signals: &[],
+        about: "Keeps sending queues on disk.",
+        stability: Stability::Beta,
+        configure: check::decoded::<FileStorage>,
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::ComponentId;
 use super::check;
 use super::decode::{self, Body, Notes};
 use super::expand::expand;
@@ -13,9 +12,12 @@ use super::retired;
 use super::service::Service;
 use super::source::{Inputs, Surroundings, read};
 use super::tree::{At, Map, Node};
+use super::{ComponentId, Problem};
 use crate::batch::Signal;
+use crate::delivery::FileStorage;
 use crate::plan::Plan;
-use crate::registry::{Entry, Registry};
+use crate::plan::PlannedExporter;
+use crate::registry::{self, Entry, Registry};
 
 /// The keys of a config.
 const SECTIONS: &[&str] = &["receivers", "processors", "exporters", "connectors", "extensions", "service"];
@@ -59,7 +61,7 @@ fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &m
     let processors = section(tree, "processors", registry.processors(), notes);
     let exporters = section(tree, "exporters", registry.exporters(), notes);
     let connectors = section::<()>(tree, "connectors", &[], notes);
-    let extensions = section::<()>(tree, "extensions", &[], notes);
+    let extensions = section(tree, "extensions", &[registry::file_storage()], notes);
 
     let entry = tree.as_map().and_then(|m| m.entry("service"));
     let nothing = Node::default();
@@ -75,6 +77,7 @@ fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &m
             notes.diagnostics.push(Diagnostic::error(at, message));
         }
     }
+    stored_queues(tree, &exporters, &extensions, &service, notes);
     let known = Known {
         receivers: receivers.known(),
         processors: processors.known(),
@@ -89,11 +92,40 @@ fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &m
         receivers: receivers.only(&used(|p| &p.receivers)),
         processors: processors.only(&used(|p| &p.processors)),
         exporters: exporters.only(&used(|p| &p.exporters)),
+        storages: extensions.built.into_iter().map(|(id, (_, storage))| (id, storage)).collect(),
         telemetry: service.telemetry(),
         shutdown_timeout: service.shutdown_timeout.get(),
         data_dir: service.data_dir.unwrap_or_else(|| surroundings.data_dir.clone()),
         pipelines,
     })
+}
+
+/// Every exporter's `sending_queue.storage` names a storage that is configured and that the service starts.
+fn stored_queues(
+    tree: &Node,
+    exporters: &Section<PlannedExporter>,
+    extensions: &Section<FileStorage>,
+    service: &Service,
+    notes: &mut Notes,
+) {
+    let written = tree.as_map().and_then(|m| m.entry("exporters")).and_then(|e| e.value.as_map());
+    for entry in written.unwrap_or(&NO_SECTIONS).entries() {
+        let Ok(id) = ComponentId::parse(&entry.key) else { continue };
+        let Some(storage) = exporters.built.get(&id).and_then(|(_, e)| e.delivery.queue.storage.as_ref()) else {
+            continue;
+        };
+        let started = service.extensions.iter().any(|e| ComponentId::parse(e).is_ok_and(|e| e == *storage));
+        let message = if !extensions.named.contains(storage) {
+            format!("there is no extension {storage}")
+        } else if !started {
+            format!("the extension {storage} is not started: add it to service::extensions")
+        } else {
+            continue;
+        };
+        let path = format!("exporters::{id}");
+        let body = Body { path: &path, at: entry.at, node: &entry.value, removed: &[] };
+        check::problems(vec![Problem::at("sending_queue.storage", message)], &body, notes);
+    }
 }
 
 /// The components of one section.

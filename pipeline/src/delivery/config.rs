@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::{BatchSettings, QueueSettings, RetrySettings, Settings, Sizer};
+use super::{BatchSettings, QueueSettings, Recovery, RetrySettings, Settings, Sizer};
 use crate::config::{ComponentId, GoDuration};
 
 /// `timeout`, `retry_on_failure` and `sending_queue` as an exporter's body has them, beside the exporter's own keys.
@@ -45,6 +45,8 @@ pub struct QueueConfig {
     /// The name of `block_on_overflow` before 0.126.
     pub blocking: Option<bool>,
     pub storage: Option<String>,
+    pub recovery: Option<Recovery>,
+    pub max_age: Option<GoDuration>,
     pub batch: Given<BatchConfig>,
 }
 
@@ -125,6 +127,8 @@ impl QueueSettings {
         overlay(&mut self.max_bytes, config.max_bytes);
         overlay(&mut self.wait_for_result, config.wait_for_result);
         overlay(&mut self.block_on_overflow, config.block_on_overflow.or(config.blocking));
+        overlay(&mut self.recovery, config.recovery);
+        overlay(&mut self.max_age, config.max_age.map(GoDuration::get));
         if let Some(id) = &config.storage {
             let (kind, name) = id.split_once('/').unwrap_or((id, ""));
             self.storage = Some(ComponentId::new(kind.trim(), name.trim()));
@@ -240,7 +244,6 @@ mod tests {
                 "retry_on_failure.randomization_factor: randomization_factor is 1.5, it must be from 0 to 1",
                 "retry_on_failure.multiplier: multiplier is -1, it must not be negative",
                 "sending_queue.num_consumers: num_consumers is 0, the least is 1",
-                "sending_queue.storage: there is no file_storage/q: queues are kept in memory only; leave storage out",
                 "sending_queue.wait_for_result: wait_for_result does not go with storage: \
                  a stored batch is answered once it is on disk",
                 "sending_queue.batch.max_size: max_size is 5, less than min_size (10); use 0 for no limit",

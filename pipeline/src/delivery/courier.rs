@@ -215,20 +215,22 @@ impl Courier {
 
     fn failed(&self, shipment: &Shipment, failure: &Failure) {
         let refused = failure.refused();
-        let mut nobodys = 0;
+        let reason = failure.reason();
+        let (mut nobodys, mut stay) = (0, 0);
         for Owner { held, items, .. } in &shipment.owners {
-            if held.as_ref().is_some_and(|held| held.refuse(&refused)) {
+            if reason.code == SHUTDOWN && held.as_ref().is_some_and(|held| held.stays()) {
+                stay += items;
+            } else if held.as_ref().is_some_and(|held| held.refuse(&refused)) {
                 self.counts.returned(*items);
             } else {
                 nobodys += items;
             }
         }
-        let reason = failure.reason();
         if reason.code == SHUTDOWN {
             self.lost.fetch_add(nobodys as u64, Ordering::Relaxed);
         }
         self.counts.dropped(nobodys, reason);
-        self.counts.flow.in_flight.sub(gauge(shipment.batch.items()));
+        self.counts.flow.in_flight.sub(gauge(shipment.batch.items() - stay));
     }
 }
 

@@ -26,6 +26,11 @@ pub(super) struct LaneSettings {
 }
 
 impl LaneSettings {
+    /// No batching.
+    pub(super) fn plain() -> LaneSettings {
+        LaneSettings { number: 0, batch: None, unit: Sizer::Items, counts: None }
+    }
+
     /// The lane for batches with that metadata.
     pub(super) fn key(self: &Arc<LaneSettings>, meta: Option<&Arc<Metadata>>) -> LaneKey {
         let keys = self.batch.as_ref().map_or(&[][..], |b| &b.metadata_keys);

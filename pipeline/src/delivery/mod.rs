@@ -11,25 +11,31 @@ mod backoff;
 mod config;
 mod courier;
 mod cut;
+mod disk;
 mod lane;
+mod note;
 mod queue;
 mod settings;
+mod storage;
 
 #[cfg(test)]
 mod tests;
 
 use std::future::ready;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 pub use config::DeliveryConfig;
-pub use settings::{BatchSettings, QueueSettings, RetrySettings, Settings, Sizer};
+pub use disk::Storage;
+pub use settings::{BatchSettings, QueueSettings, Recovery, RetrySettings, Settings, Sizer};
+pub use storage::FileStorage;
 
 use self::courier::{Courier, End};
+use self::disk::{Disk, Lanes, STOP_PATIENCE};
 use self::lane::LaneSettings;
 use self::queue::Queue;
 use crate::batch::{Batch, Signal};
@@ -49,6 +55,10 @@ pub struct Delivery {
     workers: TaskTracker,
     fronts: AtomicUsize,
     queued: AtomicUsize,
+    lanes: Lanes,
+    /// Where its queue is on disk, until that is opened.
+    storage: Mutex<Option<Storage>>,
+    disk: Arc<OnceLock<Arc<Disk>>>,
 }
 
 /// What a delivery could not bring out before the deadline.
@@ -88,10 +98,42 @@ impl Delivery {
             workers: TaskTracker::new(),
             fronts: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
+            lanes: Lanes::default(),
+            storage: Mutex::default(),
+            disk: Arc::default(),
             settings,
             id,
             signal,
             counts,
+        }
+    }
+
+    /// Its queue is to be there, once it is opened.
+    pub fn store_in(&self, storage: Storage) {
+        *self.storage.lock().unwrap_or_else(PoisonError::into_inner) = Some(storage);
+    }
+
+    /// Opens the queue on disk, where there is to be one. Where the disk does not let it, that is said, and the queue is
+    /// in memory.
+    pub async fn open(&self) {
+        let storage = self.storage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(storage) = storage.filter(|_| self.queued.load(Ordering::Relaxed) > 0) else { return };
+        let folder = storage.journal.folder.clone();
+        let (settings, queue) = (self.settings.queue.clone(), self.queue.clone());
+        let (counts, lanes, signal) = (self.counts.clone(), self.lanes.clone(), self.signal);
+        let opening =
+            tokio::task::spawn_blocking(move || Disk::open(storage, &settings, &queue, counts, signal, lanes));
+        match opening.await {
+            Ok(Ok((disk, committer))) => {
+                disk.start(committer);
+                let _ = self.disk.set(disk);
+            }
+            Ok(Err(error)) => {
+                let (component, folder) = (self.counts.drops.component(), folder.display());
+                let signal = self.signal;
+                tracing::error!(component, %signal, "the queue is in memory only: {folder} cannot be used: {error}");
+            }
+            Err(_) => {}
         }
     }
 
@@ -112,8 +154,11 @@ impl Delivery {
         // Branches without batching, or with the exporter's own, share a lane and with it one order.
         let number = if counts.is_some() { number + 1 } else { 0 };
         self.queued.fetch_add(1, Ordering::Relaxed);
+        let lane = Arc::new(LaneSettings { number, batch, unit, counts });
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane.clone());
         Arc::new(Queued {
-            lane: Arc::new(LaneSettings { number, batch, unit, counts }),
+            lane,
+            disk: self.disk.clone(),
             queue: self.queue.clone(),
             counts: self.counts.clone(),
             wait_for_result: self.settings.queue.wait_for_result,
@@ -134,13 +179,20 @@ impl Delivery {
     /// Takes nothing new, delivers what is held until the deadline, and counts what is not delivered then as dropped for
     /// the reason `shutdown`. The exporter is closed afterwards by whoever made it.
     pub async fn close(&self, deadline: Instant) -> Lost {
+        let disk = self.disk.get();
+        // What is on the disk is not lost: there is no need to wait long for a far side that does not answer.
+        let deadline = if disk.is_some() { deadline.min(Instant::now() + STOP_PATIENCE) } else { deadline };
         self.courier.end.begin(deadline);
+        disk.inspect(|disk| disk.stop());
         self.queue.close();
         self.workers.close();
         if timeout_at(deadline, self.workers.wait()).await.is_err() {
             self.courier.end.over.cancel();
             // Nothing waits any more: this counts what is left.
             self.workers.wait().await;
+        }
+        if let Some(disk) = disk {
+            disk.close().await;
         }
         let items = self.courier.lost.load(Ordering::Relaxed);
         Lost { exporter: self.id.clone(), signal: self.signal, items }
@@ -152,6 +204,9 @@ impl Drop for Delivery {
         self.courier.end.begin(Instant::now());
         self.courier.end.over.cancel();
         self.queue.close();
+        if let Some(disk) = self.disk.get() {
+            disk.abandon();
+        }
     }
 }
 
@@ -207,6 +262,7 @@ impl Consumer for Direct {
 /// The front of a delivery with a queue.
 struct Queued {
     lane: Arc<LaneSettings>,
+    disk: Arc<OnceLock<Arc<Disk>>>,
     queue: Arc<Queue>,
     counts: ExporterCounts,
     wait_for_result: bool,
@@ -217,6 +273,9 @@ impl Consumer for Queued {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Outcome> {
         if batch.is_empty() {
             return Box::pin(ready(Ok(())));
+        }
+        if let Some(disk) = self.disk.get() {
+            return Box::pin(disk.take(self.lane.clone(), batch, self.block_on_overflow));
         }
         if self.block_on_overflow {
             return Box::pin(self.offer_blocking(batch));

@@ -1,5 +1,5 @@
 //! The memory queue: what waits for an exporter, bounded in the sizer's unit and in bytes. What is being exported counts
-//! until it is answered. A disk queue would stand beside it: it offers and takes the same way.
+//! until it is answered. Before a queue on disk it holds what is on its way from there.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use super::disk::{IN_MEMORY, OnDisk};
 use super::lane::{Job, Lane, LaneKey, LaneSettings};
 use super::{QueueSettings, Sizer, cut};
 use crate::batch::Batch;
@@ -17,7 +18,7 @@ use crate::telemetry::{ExporterCounts, Seldom, gauge};
 
 /// Bounded memory before one exporter.
 pub(super) struct Queue {
-    capacity: Load,
+    pub(super) capacity: Load,
     sizer: Sizer,
     /// What one unit of the sizer is in a [`Load`].
     scale: usize,
@@ -25,6 +26,8 @@ pub(super) struct Queue {
     state: Mutex<State>,
     wake: Notify,
     refusals: Seldom,
+    /// What is here is on the disk too, which counts it and bounds it.
+    before_disk: AtomicBool,
 }
 
 #[derive(Default)]
@@ -91,6 +94,45 @@ impl Queue {
             state: Mutex::default(),
             wake: Notify::new(),
             refusals: Seldom::default(),
+            before_disk: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on there is a queue on disk behind this one.
+    pub(super) fn stand_before_disk(&self) {
+        self.before_disk.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether so many more stored bytes may be in memory; at least one batch always may.
+    pub(super) fn has_memory(&self, bytes: usize) -> bool {
+        let used = self.state().used.bytes;
+        used == 0 || used + bytes < IN_MEMORY
+    }
+
+    /// Takes the pieces of a batch that is on the disk.
+    pub(super) fn offer_stored(
+        self: &Arc<Queue>,
+        key: &LaneKey,
+        pieces: SmallVec<[Batch; 1]>,
+        load: Load,
+        on_disk: OnDisk,
+    ) {
+        let mut state = self.state();
+        if state.closed {
+            drop(state);
+            on_disk.stays();
+            return;
+        }
+        let entries = self.entries(&mut state, pieces, load, None, Some(on_disk));
+        self.admit(&mut state, key, entries, load);
+    }
+
+    /// What so many stored batches take, in units.
+    pub(super) fn units_of(&self, batches: usize, items: u64, bytes: u64) -> usize {
+        match self.sizer {
+            Sizer::Requests => batches.saturating_mul(self.scale),
+            Sizer::Items => usize::try_from(items).unwrap_or(usize::MAX),
+            Sizer::Bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
         }
     }
 
@@ -140,7 +182,7 @@ impl Queue {
         if !state.blocked.is_empty() || !self.fits(&state, load) {
             return Err(self.full(&mut state));
         }
-        let entries = self.entries(&mut state, pieces, load, waiter);
+        let entries = self.entries(&mut state, pieces, load, waiter, None);
         self.admit(&mut state, key, entries, load);
         Ok(())
     }
@@ -159,7 +201,7 @@ impl Queue {
             if state.closed {
                 return Err(shutting_down());
             }
-            let entries = self.entries(&mut state, pieces, load, waiter);
+            let entries = self.entries(&mut state, pieces, load, waiter, None);
             if state.blocked.is_empty() && self.fits(&state, load) {
                 self.admit(&mut state, &key, entries, load);
                 return Ok(());
@@ -245,7 +287,11 @@ impl Queue {
 
     fn full(&self, state: &mut State) -> Refused {
         self.press(state);
-        let (used, capacity) = (state.used, self.capacity);
+        self.full_by(state.used, self.capacity)
+    }
+
+    /// The refusal of a queue that has so much of so much.
+    pub(super) fn full_by(&self, used: Load, capacity: Load) -> Refused {
         let message = if used.units >= capacity.units || used.bytes < capacity.bytes / 2 {
             let (used, capacity) = (self.shown(used.units), self.shown(capacity.units));
             format!("the sending queue is full: {used} of {capacity} {}", self.sizer.name())
@@ -261,12 +307,14 @@ impl Queue {
         pieces: SmallVec<[Batch; 1]>,
         load: Load,
         waiter: Option<oneshot::Sender<Outcome>>,
+        on_disk: Option<OnDisk>,
     ) -> SmallVec<[Entry; 1]> {
         let held = Arc::new(Held {
             queue: self.clone(),
             load,
             admitted: AtomicBool::new(false),
             answer: Mutex::new(Answer { waiter, worst: None }),
+            on_disk,
         });
         let number = state.next_number;
         state.next_number += 1;
@@ -284,8 +332,10 @@ impl Queue {
         for mut entry in entries {
             entry.held.admitted.store(true, Ordering::Relaxed);
             entry.at = now;
-            self.counts.received(entry.batch.items());
-            self.counts.flow.in_flight.add(gauge(entry.batch.items()));
+            if entry.held.on_disk.is_none() {
+                self.counts.received(entry.batch.items());
+                self.counts.flow.in_flight.add(gauge(entry.batch.items()));
+            }
             lane.push(entry);
         }
         if !was_watched || lane.is_ready(now) {
@@ -315,11 +365,14 @@ impl Queue {
     }
 
     /// Whole units.
-    fn shown(&self, units: usize) -> usize {
+    pub(super) fn shown(&self, units: usize) -> usize {
         units.div_ceil(self.scale)
     }
 
     fn show(&self, state: &State) {
+        if self.before_disk.load(Ordering::Relaxed) {
+            return;
+        }
         self.counts.queue_size.set(gauge(self.shown(state.used.units)));
         self.counts.queue_bytes.set(gauge(state.used.bytes));
     }
@@ -336,6 +389,8 @@ pub(super) struct Held {
     load: Load,
     admitted: AtomicBool,
     answer: Mutex<Answer>,
+    /// Where it is on the disk; given back after the answer.
+    on_disk: Option<OnDisk>,
 }
 
 struct Answer {
@@ -344,6 +399,11 @@ struct Answer {
 }
 
 impl Held {
+    /// Leaves it on the disk, if it is there, for the next process.
+    pub(super) fn stays(&self) -> bool {
+        self.on_disk.as_ref().map(OnDisk::stays).is_some()
+    }
+
     /// Remembers a refusal for the caller; false when there is no caller that waits, so that nobody owns the data.
     pub(super) fn refuse(&self, refused: &Refused) -> bool {
         let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);

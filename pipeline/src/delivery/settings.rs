@@ -123,6 +123,10 @@ pub struct QueueSettings {
     pub block_on_overflow: bool,
     /// The storage extension that keeps it on disk.
     pub storage: Option<ComponentId>,
+    /// What is sent first after an outage, where it is kept on disk (ours).
+    pub recovery: Recovery,
+    /// What has waited longer on disk is dropped; zero is no limit (ours).
+    pub max_age: Duration,
     /// How batches are merged and split; `None` leaves them as they came.
     pub batch: Option<BatchSettings>,
 }
@@ -138,6 +142,8 @@ impl Default for QueueSettings {
             wait_for_result: false,
             block_on_overflow: false,
             storage: None,
+            recovery: Recovery::FreshFirst,
+            max_age: Duration::ZERO,
             batch: None,
         }
     }
@@ -157,9 +163,6 @@ impl QueueSettings {
             if value == 0 {
                 wrong(key, format!("{key} is 0, the least is 1"));
             }
-        }
-        if let Some(storage) = &self.storage {
-            wrong("storage", format!("there is no {storage}: queues are kept in memory only; leave storage out"));
         }
         if self.storage.is_some() && self.wait_for_result {
             wrong(
@@ -233,6 +236,16 @@ impl BatchSettings {
             }
         }
     }
+}
+
+/// What is sent first where data wait on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recovery {
+    /// What is fresh, and the backlog beside it on at most half of the consumers.
+    FreshFirst,
+    /// Everything in its order.
+    InOrder,
 }
 
 /// What a size counts.

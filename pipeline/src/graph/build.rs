@@ -13,8 +13,8 @@ use super::{BuiltExporter, Failure, Graph, Held, Surroundings};
 use crate::batch::Signal;
 use crate::component::{BuildHolding, Consumer, Context, Exporter, Outputs, Processor, Stage};
 use crate::config::ComponentId;
-use crate::delivery::{BatchSettings, Delivery};
-use crate::plan::{Pipeline, Plan};
+use crate::delivery::{BatchSettings, Delivery, Storage};
+use crate::plan::{Pipeline, Plan, PlannedExporter};
 use crate::shared::Shared;
 use crate::telemetry::{Drops, Kind, ProcessorCounts};
 
@@ -103,6 +103,9 @@ impl Builder<'_> {
                         let settings = planned.delivery.clone();
                         let meter = &self.surroundings.meter;
                         let delivery = Delivery::new(settings, id.clone(), signal, exporter.clone(), meter);
+                        if let Some(storage) = self.storage(id, planned, signal) {
+                            delivery.store_in(storage);
+                        }
                         exporters.insert(key, (exporter, delivery));
                     }
                     Err(error) => self.failures.push(Failure::new(Kind::Exporter, id, error)),
@@ -110,6 +113,17 @@ impl Builder<'_> {
             }
         }
         exporters
+    }
+
+    /// Where the exporter's queue is on disk, if it is to be.
+    fn storage(&self, id: &ComponentId, planned: &PlannedExporter, signal: Signal) -> Option<Storage> {
+        let storage = self.plan.storages.get(planned.delivery.queue.storage.as_ref()?)?;
+        Some(Storage {
+            files: self.surroundings.doors.files.clone(),
+            clock: self.surroundings.doors.clock,
+            journal: storage.journal(&self.plan.data_dir, id, signal),
+            max_bytes: storage.most_bytes(),
+        })
     }
 
     fn stages(&mut self, pipeline: &Pipeline) -> Vec<BuiltStage> {

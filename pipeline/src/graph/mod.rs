@@ -111,6 +111,7 @@ impl Graph {
             let _ = timeout(GOODBYE, self.tasks.wait()).await;
             return Err(errors);
         }
+        join_all(self.deliveries.iter().map(Delivery::open)).await;
         self.deliveries.iter().for_each(Delivery::start);
         let (report, failures) = mpsc::channel(self.receivers.len().max(1));
         let stop = CancellationToken::new();

@@ -56,6 +56,7 @@ impl Planned {
             receivers: BTreeMap::new(),
             processors: BTreeMap::new(),
             exporters: BTreeMap::new(),
+            storages: BTreeMap::new(),
             pipelines: Vec::new(),
             telemetry: TelemetryPlan::default(),
             shutdown_timeout: Duration::from_secs(10),

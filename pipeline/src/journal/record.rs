@@ -108,10 +108,10 @@ impl Header {
     }
 
     /// The record with that note and body behind it; `None` when they are not what was written.
-    pub(super) fn record(&self, content: Bytes) -> Option<Record> {
+    pub(super) fn record(&self, content: &Bytes) -> Option<Record> {
         let mut crc = Hasher::new();
         crc.update(&self.bytes()[8..]);
-        crc.update(&content);
+        crc.update(content);
         if content.len() != self.len as usize || crc.finalize() != self.crc {
             return None;
         }

@@ -60,7 +60,7 @@ impl<'a> Scan<'a> {
         let mut content = vec![0; header.len as usize];
         let got = fill(self.file, &mut content, at + HEADER as u64)?;
         content.truncate(got);
-        Ok(header.record(Bytes::from(content)))
+        Ok(header.record(&Bytes::from(content)))
     }
 
     /// The first place from there on where a record may begin.

@@ -178,6 +178,7 @@ pub(crate) struct ExporterCounts {
     pub(crate) queue_capacity: IntGauge,
     pub(crate) queue_bytes: IntGauge,
     pub(crate) queue_bytes_capacity: IntGauge,
+    pub(crate) queue_age: IntGauge,
     pub(crate) in_flight_requests: IntGauge,
     batch_items: Histogram,
     batch_bytes: Histogram,
@@ -204,6 +205,10 @@ impl ExporterCounts {
             queue_capacity: gauge("otelcol_exporter_queue_capacity", "The queue's bound, in its sizer's unit."),
             queue_bytes: gauge("slipring_exporter_queue_bytes", "Bytes of serialized OTLP that the queue holds."),
             queue_bytes_capacity: gauge("slipring_exporter_queue_bytes_capacity", "The queue's bound in bytes."),
+            queue_age: gauge(
+                "slipring_exporter_queue_age_seconds",
+                "How long the oldest batch of a queue on disk waits.",
+            ),
             in_flight_requests: gauge("otelcol_exporter_in_flight_requests", "Exports that run now."),
             batch_items: meter.histogram(
                 "otelcol_exporter_queue_batch_send_size",

@@ -138,6 +138,7 @@ fn plan(signal: Signal, far: &ScriptedExporter, done: &Sink) -> Plan {
         receivers: BTreeMap::from([(source.clone(), Arc::new(receiver) as crate::plan::BuildReceiver)]),
         processors: BTreeMap::new(),
         exporters: BTreeMap::from([(sink.clone(), exporter)]),
+        storages: BTreeMap::new(),
         pipelines: vec![Pipeline {
             id: PipelineId { signal, name: String::new() },
             receivers: vec![source],

@@ -1,0 +1,375 @@
+//! The queue on disk: a journal behind the memory queue. A batch is answered when the journal has it. As long as there is
+//! memory for it, it goes on from there; else it waits on the disk, and a feeder reads it when there is room.
+//!
+//! After a restart or an outage what is fresh is sent first and the backlog beside it, so many batches at a time; or all
+//! of it in order (`recovery: in_order`), for far sides that take a series only forwards.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use smallvec::SmallVec;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::lane::LaneSettings;
+use super::queue::{self, Load, Queue};
+use super::{QueueSettings, Recovery, note};
+use crate::batch::{Batch, Signal};
+use crate::component::{Outcome, Reason, Refused};
+use crate::doors::Clock;
+use crate::journal::{self, Journal, Record, Stored};
+use crate::telemetry::{ExporterCounts, Seldom, gauge};
+
+/// Bytes of stored batches that are in memory at once.
+pub(super) const IN_MEMORY: usize = 32 << 20;
+/// How long a stop waits for exports: what is not delivered stays on the disk.
+pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How often age is looked at where nothing happens.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The fronts of a delivery, by which a stored batch finds the way it came.
+pub(super) type Lanes = Arc<Mutex<Vec<Arc<LaneSettings>>>>;
+
+/// A queue on disk.
+pub(super) struct Disk {
+    journal: Journal,
+    queue: Arc<Queue>,
+    counts: ExporterCounts,
+    signal: Signal,
+    clock: Clock,
+    recovery: Recovery,
+    max_age: Duration,
+    capacity: Load,
+    used: Mutex<Used>,
+    lanes: Lanes,
+    /// There may be something to read.
+    feed: Notify,
+    /// There may be room.
+    freed: Notify,
+    turns: Arc<Semaphore>,
+    unreadable: Seldom,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Used {
+    load: Load,
+    records: usize,
+}
+
+/// Where a delivery finds its queue on disk.
+pub struct Storage {
+    /// The files.
+    pub files: Arc<dyn crate::doors::Files>,
+    /// Dates what is stored.
+    pub clock: Clock,
+    /// The journal's place.
+    pub journal: journal::Settings,
+    /// The most that it may hold, in bytes of serialized OTLP.
+    pub max_bytes: usize,
+}
+
+/// A batch's place on the disk: given back when it is answered, unless it is to stay for the next process.
+pub(super) struct OnDisk {
+    disk: Arc<Disk>,
+    number: u64,
+    load: Load,
+    stays: OnceLock<()>,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl OnDisk {
+    /// It is not done with: it stays on the disk for the next process.
+    pub(super) fn stays(&self) {
+        let _ = self.stays.set(());
+    }
+}
+
+impl Drop for OnDisk {
+    fn drop(&mut self) {
+        if self.stays.get().is_none() {
+            self.disk.journal.done(self.number);
+            self.disk.release(self.load);
+        }
+        self.disk.feed.notify_one();
+    }
+}
+
+impl Disk {
+    /// Opens the journal and counts what is in it. It blocks.
+    ///
+    /// # Errors
+    /// The journal cannot be opened; there is no queue on disk then.
+    pub(super) fn open(
+        storage: Storage,
+        settings: &QueueSettings,
+        queue: &Arc<Queue>,
+        counts: ExporterCounts,
+        signal: Signal,
+        lanes: Lanes,
+    ) -> std::io::Result<(Arc<Disk>, journal::Committer)> {
+        let Storage { files, clock, journal, max_bytes } = storage;
+        let folder = journal.folder.display().to_string();
+        let journal::Opened { journal, committer, found } = journal::open(files, journal)?;
+        let capacity = Load { bytes: max_bytes.max(1), ..queue.capacity };
+        let units = queue.units_of(found.records, found.items, found.bytes);
+        let bytes = usize::try_from(found.bytes).unwrap_or(usize::MAX);
+        let used = Used { load: Load { units, bytes }, records: found.records };
+        counts.queue_bytes_capacity.set(gauge(capacity.bytes));
+        let items = usize::try_from(found.items).unwrap_or(usize::MAX);
+        let lost = usize::try_from(found.lost_items).unwrap_or(usize::MAX);
+        counts.received(items.saturating_add(lost));
+        counts.flow.in_flight.add(gauge(items));
+        if found.records > 0 {
+            let component = counts.drops.component();
+            tracing::info!(component, %signal, batches = found.records, items, "goes on with what {folder} has from before");
+        }
+        if lost > 0 || found.skipped_bytes > 0 {
+            let (component, skipped) = (counts.drops.component(), found.skipped_bytes);
+            tracing::warn!(component, %signal, items = lost, "{folder} is damaged: {skipped} bytes in it are no records");
+            counts.dropped(lost, &damaged());
+        }
+        queue.stand_before_disk();
+        let turns = match settings.recovery {
+            Recovery::FreshFirst => (settings.num_consumers / 2).max(1),
+            Recovery::InOrder => settings.num_consumers.max(1) * 2,
+        };
+        let disk = Arc::new(Disk {
+            journal,
+            queue: queue.clone(),
+            counts,
+            signal,
+            clock,
+            recovery: settings.recovery,
+            max_age: settings.max_age,
+            capacity,
+            used: Mutex::new(used),
+            lanes,
+            feed: Notify::new(),
+            freed: Notify::new(),
+            turns: Arc::new(Semaphore::new(turns)),
+            unreadable: Seldom::default(),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        disk.show();
+        Ok((disk, committer))
+    }
+
+    /// Starts what writes and what reads.
+    pub(super) fn start(self: &Arc<Disk>, committer: journal::Committer) {
+        self.tasks.spawn(committer.run());
+        self.tasks.spawn(feed(self.clone()));
+    }
+
+    /// Takes a batch, and answers when the disk has it.
+    pub(super) async fn take(self: &Arc<Disk>, lane: Arc<LaneSettings>, batch: Batch, block: bool) -> Outcome {
+        let load = self.queue.load(&batch, &lane);
+        while let Err(refused) = self.reserve(load) {
+            if !block || self.stopping.is_cancelled() {
+                self.counts.received(batch.items());
+                self.counts.not_queued(batch.items());
+                self.queue.tell(&refused);
+                return Err(refused);
+            }
+            tokio::select! {
+                () = self.freed.notified() => {}
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+        // In a task of its own: a caller that goes away changes nothing any more.
+        let (answer, kept) = oneshot::channel();
+        let disk = self.clone();
+        self.tasks.spawn(async move {
+            let _ = answer.send(disk.keep(lane, batch, load).await);
+        });
+        kept.await.unwrap_or_else(|_| Err(queue::shutting_down()))
+    }
+
+    async fn keep(self: Arc<Disk>, lane: Arc<LaneSettings>, batch: Batch, load: Load) -> Outcome {
+        let items = batch.items();
+        self.counts.received(items);
+        let note = note::write(lane.number, batch.meta());
+        let record = Record { at: self.clock.now(), items, note, body: batch.parts().iter().cloned().collect() };
+        let number = match self.journal.append(record).await {
+            Ok(number) => number,
+            Err(error) => {
+                self.release(load);
+                self.counts.not_queued(items);
+                let refused = Refused::retry("storage", format!("the queue's disk does not take it: {error}"));
+                self.queue.tell(&refused);
+                return Err(refused);
+            }
+        };
+        self.counts.flow.in_flight.add(gauge(items));
+        if self.recovery == Recovery::InOrder || !self.queue.has_memory(load.bytes) {
+            self.journal.put_back(number);
+            self.feed.notify_one();
+        } else {
+            self.hand_on(&lane, batch, load, number, None);
+        }
+        Ok(())
+    }
+
+    fn hand_on(
+        self: &Arc<Disk>,
+        lane: &Arc<LaneSettings>,
+        batch: Batch,
+        load: Load,
+        number: u64,
+        turn: Option<OwnedSemaphorePermit>,
+    ) {
+        let on_disk = OnDisk { disk: self.clone(), number, load, stays: OnceLock::new(), _turn: turn };
+        let key = lane.key(batch.meta());
+        let pieces = lane.cut(SmallVec::from_iter([batch]));
+        self.queue.offer_stored(&key, pieces, load, on_disk);
+    }
+
+    /// Takes the next batch from the disk into memory. False when there is none.
+    async fn read_one(self: &Arc<Disk>, turn: OwnedSemaphorePermit) -> bool {
+        let journal = self.journal.clone();
+        let next = match tokio::task::spawn_blocking(move || journal.next()).await {
+            Ok(Ok(next)) => next,
+            Ok(Err(error)) => {
+                if let Some(times) = self.unreadable.again() {
+                    let component = self.counts.drops.component();
+                    tracing::error!(component, signal = %self.signal, times, "cannot read the queue on disk: {error}");
+                }
+                return false;
+            }
+            Err(_) => return false,
+        };
+        if next.lost_items > 0 {
+            let lost = usize::try_from(next.lost_items).unwrap_or(usize::MAX);
+            self.counts.flow.in_flight.sub(gauge(lost));
+            self.counts.dropped(lost, &damaged());
+        }
+        let Some(Stored { number, record }) = next.stored else { return false };
+        let (number_of_lane, meta) = note::read(record.note);
+        let lane = self.lane(number_of_lane);
+        let batch = Batch::from_parts(self.signal, record.body, record.items);
+        let batch = match meta {
+            Some(meta) => batch.with_meta(meta),
+            None => batch,
+        };
+        let load = self.queue.load(&batch, &lane);
+        let age = self.clock.now().saturating_sub(record.at);
+        if !self.max_age.is_zero() && age > self.max_age {
+            let reason = Reason::new("too_old", format!("waited {} s, longer than max_age", age.as_secs()));
+            self.counts.flow.in_flight.sub(gauge(record.items));
+            self.counts.dropped(record.items, &reason);
+            self.journal.done(number);
+            self.release(load);
+            return true;
+        }
+        self.hand_on(&lane, batch, load, number, Some(turn));
+        true
+    }
+
+    /// The front that has that number now, or the first.
+    fn lane(&self, number: usize) -> Arc<LaneSettings> {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = lanes.iter().find(|lane| lane.number == number).or(lanes.first()).cloned();
+        found.unwrap_or_else(|| Arc::new(LaneSettings::plain()))
+    }
+
+    /// Stops reading and taking; the journal is closed by [`Disk::close`].
+    pub(super) fn stop(&self) {
+        self.stopping.cancel();
+        self.freed.notify_waiters();
+    }
+
+    /// Lets everything end without waiting for it.
+    pub(super) fn abandon(&self) {
+        self.stop();
+        self.journal.close();
+    }
+
+    /// Writes what is still to be written.
+    pub(super) async fn close(&self) {
+        self.stop();
+        self.journal.close();
+        self.tasks.close();
+        self.tasks.wait().await;
+        let left = self.used().records;
+        if left > 0 {
+            let component = self.counts.drops.component();
+            tracing::info!(component, signal = %self.signal, batches = left, "stays on the disk until the next start");
+        }
+    }
+
+    /// Batches that are on the disk only.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.journal.waiting()
+    }
+
+    fn reserve(&self, load: Load) -> Result<(), Refused> {
+        if self.stopping.is_cancelled() {
+            return Err(queue::shutting_down());
+        }
+        let mut used = self.used();
+        let Load { units, bytes } = used.load;
+        let fits = units + load.units <= self.capacity.units && bytes + load.bytes <= self.capacity.bytes;
+        // What is larger than the whole queue gets it for itself.
+        if !fits && used.records > 0 {
+            return Err(self.queue.full_by(used.load, self.capacity));
+        }
+        used.load = Load { units: units + load.units, bytes: bytes + load.bytes };
+        used.records += 1;
+        drop(used);
+        self.show();
+        Ok(())
+    }
+
+    fn release(&self, load: Load) {
+        let mut used = self.used();
+        used.records = used.records.saturating_sub(1);
+        used.load.units = used.load.units.saturating_sub(load.units);
+        used.load.bytes = used.load.bytes.saturating_sub(load.bytes);
+        if used.records == 0 {
+            used.load = Load::default();
+        }
+        drop(used);
+        self.show();
+        self.freed.notify_waiters();
+    }
+
+    fn show(&self) {
+        let load = self.used().load;
+        self.counts.queue_size.set(gauge(self.queue.shown(load.units)));
+        self.counts.queue_bytes.set(gauge(load.bytes));
+        let age = self.journal.oldest().map_or(Duration::ZERO, |at| self.clock.now().saturating_sub(at));
+        self.counts.queue_age.set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn damaged() -> Reason {
+    Reason::new("queue_damaged", "the queue's file on disk is damaged")
+}
+
+/// Reads from the disk what waits there, as long as there is memory and it is its turn.
+async fn feed(disk: Arc<Disk>) {
+    while !disk.stopping.is_cancelled() {
+        let woken = disk.feed.notified();
+        if disk.journal.waiting() > 0
+            && disk.queue.has_memory(0)
+            && let Ok(turn) = disk.turns.clone().try_acquire_owned()
+            && disk.read_one(turn).await
+        {
+            continue;
+        }
+        disk.show();
+        tokio::select! {
+            _ = timeout(TICK, woken) => {}
+            () = disk.stopping.cancelled() => {}
+        }
+    }
+}
