@@ -12,6 +12,7 @@ pub fn components(registry: &Registry) -> String {
     section(&mut out, "receivers", registry.receivers());
     section(&mut out, "processors", registry.processors());
     section(&mut out, "exporters", registry.exporters());
+    section(&mut out, "extensions", &registry.extensions());
     out
 }
 
@@ -30,6 +31,10 @@ fn section<B>(out: &mut String, kind: &str, entries: &[Entry<B>]) {
             && !aliases.is_empty()
         {
             let _ = writeln!(out, "    deprecated_types: [{}]", aliases.join(", "));
+        }
+        if entry.signals.is_empty() {
+            let _ = writeln!(out, "    stability: {}", entry.stability.name());
+            continue;
         }
         let _ = writeln!(out, "    stability:");
         for signal in Signal::ALL.into_iter().filter(|s| entry.signals.contains(s)) {

@@ -81,9 +81,10 @@ fn every_config_says_when_to_use_it_and_is_valid() {
 
 #[test]
 fn the_examples_of_the_readme_are_valid() {
-    let path = workspace().join("README.md");
-    let readme = fs::read_to_string(&path).expect("there is a README");
-    examples(&readme).iter().for_each(|example| validate(&path, example));
+    for path in ["README.md", "pipeline/src/delivery/README.md"].map(|path| workspace().join(path)) {
+        let readme = fs::read_to_string(&path).expect("there is a README");
+        examples(&readme).iter().for_each(|example| validate(&path, example));
+    }
 }
 
 #[test]

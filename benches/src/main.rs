@@ -25,6 +25,7 @@ usage: cargo run --release -p benches -- <scenario> [options]
   otlp     OTLP traces in, one resource attribute inserted, OTLP out, without compression
              --protocol grpc|http       (grpc)
              --validation full|envelope (full)
+             --queue memory|disk        (memory)
              --seconds N                (10)
              --connections N            (2)
              --spans N                  spans a request (1000)

@@ -33,7 +33,8 @@ async fn scenario(options: &Options) -> Result<(), String> {
     let sink = sink::start(arrived.clone()).await.map_err(|error| error.to_string())?;
     let door = free_address()?;
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let config = config(grpc, validation, &door, &sink);
+    let storage = options.text("queue", "memory") == "disk";
+    let config = config(grpc, validation, storage, &door, &sink);
     let slipring = Slipring::start(options.text("slipring", "target/release/slipring"), &config, folder.path(), &door)?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let idle = slipring.usage()?;
@@ -56,8 +57,9 @@ async fn scenario(options: &Options) -> Result<(), String> {
     let (after, items) = (slipring.usage()?, arrived.items.load(Ordering::Relaxed) - items_before);
     let cpu = after.cpu_seconds - before.cpu_seconds;
     println!(
-        "scenario        {} validation {validation}, {spans} spans of {bytes_a_span:.0} bytes a request, {connections} connections",
-        if grpc { "gRPC" } else { "HTTP" }
+        "scenario        {} validation {validation}, queue {}, {spans} spans of {bytes_a_span:.0} bytes a request, {connections} connections",
+        if grpc { "gRPC" } else { "HTTP" },
+        if storage { "on disk" } else { "in memory" }
     );
     println!("cpu             {:.3} CPU-seconds per million spans", cpu / items as f64 * 1e6);
     println!("throughput      {:.0} spans/s, {:.1} % of a core", items as f64 / elapsed, cpu / elapsed * 100.0);
@@ -83,7 +85,12 @@ async fn drive(grpc: bool, door: &str, pool: &[bytes::Bytes], connections: usize
     sent
 }
 
-fn config(grpc: bool, validation: &str, door: &str, sink: &str) -> String {
+fn config(grpc: bool, validation: &str, storage: bool, door: &str, sink: &str) -> String {
+    let (extension, started, queue) = if storage {
+        ("extensions: {file_storage: }\n", "  extensions: [file_storage]\n", ", sending_queue: {storage: file_storage}")
+    } else {
+        ("", "", "")
+    };
     let (protocol, exporter) = if grpc { ("grpc", "otlp_grpc") } else { ("http", "otlp_http") };
     format!(
         "receivers:
@@ -91,9 +98,9 @@ fn config(grpc: bool, validation: &str, door: &str, sink: &str) -> String {
 processors:
   resource: {{attributes: [{{key: deployment.environment.name, value: production, action: insert}}]}}
 exporters:
-  {exporter}: {{endpoint: 'http://{sink}', compression: none, tls: {{insecure: true}}}}
-service:
-  telemetry: {{metrics: {{level: none}}}}
+  {exporter}: {{endpoint: 'http://{sink}', compression: none, tls: {{insecure: true}}{queue}}}
+{extension}service:
+{started}  telemetry: {{metrics: {{level: none}}}}
   pipelines:
     traces: {{receivers: [otlp], processors: [resource], exporters: [{exporter}]}}
 "

@@ -191,6 +191,11 @@ impl Registry {
         self
     }
 
+    /// All extension types: those that the frame has itself.
+    pub fn extensions(&self) -> Vec<Entry<FileStorage>> {
+        vec![file_storage()]
+    }
+
     /// All receiver types.
     pub fn receivers(&self) -> &[Entry<BuildReceiver>] {
         &self.receivers
@@ -208,7 +213,7 @@ impl Registry {
 }
 
 /// The extension that queues are stored by, which the frame has itself.
-pub(crate) fn file_storage() -> Entry<FileStorage> {
+fn file_storage() -> Entry<FileStorage> {
     Entry {
         types: &["file_storage"],
         signals: &[],

@@ -19,7 +19,7 @@ mod tests;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode};
-use pipeline::delivery::{self, BatchSettings, QueueSettings, RetrySettings, Sizer};
+use pipeline::delivery::{self, BatchSettings, QueueSettings, Recovery, RetrySettings, Sizer};
 use pipeline::doors::Clock;
 use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Signal};
 
@@ -71,7 +71,7 @@ impl ExporterFactory for Factory {
         delivery::Settings {
             timeout: Duration::from_secs(10),
             retry: RetrySettings { initial_interval: Duration::from_millis(500), ..RetrySettings::default() },
-            queue: QueueSettings { batch: Some(batch), ..QueueSettings::default() },
+            queue: QueueSettings { batch: Some(batch), recovery: Recovery::InOrder, ..QueueSettings::default() },
         }
     }
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
-use pipeline::delivery::{self, BatchSettings, QueueSettings, RetrySettings, Sizer};
+use pipeline::delivery::{self, BatchSettings, QueueSettings, Recovery, RetrySettings, Sizer};
 use pipeline::doors::Clock;
 use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Reason, Refused, Signal};
 
@@ -71,6 +71,7 @@ impl ExporterFactory for Factory {
             retry: RetrySettings { initial_interval: Duration::from_millis(50), ..RetrySettings::default() },
             queue: QueueSettings {
                 num_consumers: 1,
+                recovery: Recovery::InOrder,
                 queue_size: 10_000,
                 batch: Some(batch),
                 ..QueueSettings::default()

@@ -17,7 +17,7 @@ use crate::batch::Signal;
 use crate::delivery::FileStorage;
 use crate::plan::Plan;
 use crate::plan::PlannedExporter;
-use crate::registry::{self, Entry, Registry};
+use crate::registry::{Entry, Registry};
 
 /// The keys of a config.
 const SECTIONS: &[&str] = &["receivers", "processors", "exporters", "connectors", "extensions", "service"];
@@ -61,7 +61,7 @@ fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &m
     let processors = section(tree, "processors", registry.processors(), notes);
     let exporters = section(tree, "exporters", registry.exporters(), notes);
     let connectors = section::<()>(tree, "connectors", &[], notes);
-    let extensions = section(tree, "extensions", &[registry::file_storage()], notes);
+    let extensions = section(tree, "extensions", &registry.extensions(), notes);
 
     let entry = tree.as_map().and_then(|m| m.entry("service"));
     let nothing = Node::default();

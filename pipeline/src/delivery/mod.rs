@@ -2,8 +2,8 @@
 //!
 //! A batch takes this way: a [`Consumer`] made by [`Delivery::front`] puts it into the queue (or, without a queue, waits
 //! for the delivery itself); one of `num_consumers` tasks takes it out, merged with others or in pieces as the batch
-//! settings say; the courier brings it to the exporter, with retries. The answer is given when the queue has it, or with
-//! `wait_for_result` and without a queue when the far side has it.
+//! settings say; the courier brings it to the exporter, with retries. The answer is given when the queue has it, on disk
+//! where it has a `storage`; or, with `wait_for_result` and without a queue, when the far side has it.
 //!
 //! With one consumer what a branch sends stays in its order, retries included.
 
@@ -161,6 +161,7 @@ impl Delivery {
             disk: self.disk.clone(),
             queue: self.queue.clone(),
             counts: self.counts.clone(),
+            stores: self.settings.queue.storage.is_some(),
             wait_for_result: self.settings.queue.wait_for_result,
             block_on_overflow: self.settings.queue.block_on_overflow,
         })
@@ -265,6 +266,7 @@ struct Queued {
     disk: Arc<OnceLock<Arc<Disk>>>,
     queue: Arc<Queue>,
     counts: ExporterCounts,
+    stores: bool,
     wait_for_result: bool,
     block_on_overflow: bool,
 }
@@ -291,7 +293,7 @@ impl Consumer for Queued {
     }
 
     fn answers_from_memory(&self) -> bool {
-        !self.wait_for_result
+        !self.wait_for_result && !self.stores
     }
 }
 

@@ -55,8 +55,7 @@ impl VirtualFiles {
     /// An empty tree whose files are modified at the times of that clock.
     pub fn new(clock: Clock) -> VirtualFiles {
         let (names, inodes, faults) = (BTreeMap::new(), HashMap::new(), HashMap::new());
-        let tree =
-            Tree { clock, names, inodes, faults, locks: BTreeSet::new(), space: None, opened: 0, input: None };
+        let tree = Tree { clock, names, inodes, faults, locks: BTreeSet::new(), space: None, opened: 0, input: None };
         VirtualFiles { tree: Arc::new(Mutex::new(tree)) }
     }
 
