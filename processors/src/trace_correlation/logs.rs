@@ -291,7 +291,11 @@ impl<'c, 'a> Reading<'c, 'a> {
         for field in Fields::new(raw) {
             let field = field?;
             match field.number {
-                log_record::ATTRIBUTES => self.attribute(field.value.bytes()?, &mut said, &mut has)?,
+                log_record::ATTRIBUTES => {
+                    // A message matters only of errors; the severity mostly stands before it.
+                    let is_quiet = (1..ERROR).contains(&severity);
+                    self.attribute(field.value.bytes()?, is_quiet, &mut said, &mut has)?;
+                }
                 log_record::BODY => body = field.value.bytes()?,
                 log_record::TRACE_ID => trace = field.value.bytes()?,
                 log_record::SPAN_ID => span = field.value.bytes()?,
@@ -338,11 +342,11 @@ impl<'c, 'a> Reading<'c, 'a> {
     }
 
     #[inline]
-    fn attribute(&self, inside: &'a [u8], said: &mut Said<'a>, has: &mut u32) -> Result<(), WireError> {
+    fn attribute(&self, inside: &'a [u8], is_quiet: bool, said: &mut Said<'a>, has: &mut u32) -> Result<(), WireError> {
         // Nearly everyone writes keys first, and most say nothing here.
         if let [0x0a, len @ 0..0x80, rest @ ..] = inside
             && let Some(key) = rest.get(..usize::from(*len))
-            && !may_be_known(key)
+            && (!may_be_known(key) || (is_quiet && matches!(key, b"message" | b"msg")))
             && self.choice.log_attribute_lens & len_bit(key.len()) == 0
         {
             return Ok(());

@@ -5,6 +5,7 @@
 mod config;
 mod counts;
 mod exemplars;
+pub mod fuzz;
 mod hold;
 mod ids;
 mod json;

@@ -1,5 +1,6 @@
 //! trace_correlation in pipelines of all three signals, whose far sides are sinks.
 
+mod any;
 mod capture;
 mod exemplars;
 mod holding;
