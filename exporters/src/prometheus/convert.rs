@@ -74,10 +74,10 @@ impl Taker<'_> {
         around: &mut Around<'a>,
         metric: &Metric<'a>,
         said: &Said<'_>,
-        read: fn(&P) -> Result<Read<'a>, WireError>,
+        read: fn(&P, bool) -> Result<Read<'a>, WireError>,
     ) -> Result<(), WireError> {
         for point in metric.points::<P>() {
-            let Read { attributes, own, flags, series, exemplars } = read(&point?)?;
+            let Read { attributes, own, flags, series, exemplars } = read(&point?, around.scraped)?;
             self.labels.clear();
             let labels = &mut self.labels;
             around.point_labels(attributes, own, |name, value| labels.push(name, value))?;
@@ -133,7 +133,7 @@ fn unfit(around: &Around<'_>, metric: &Metric<'_>) -> Option<(&'static str, &'st
     }
 }
 
-fn number<'a>(point: &NumberPoint<'a>) -> Result<Read<'a>, WireError> {
+fn number<'a>(point: &NumberPoint<'a>, _: bool) -> Result<Read<'a>, WireError> {
     let value = (point.value != Number::Empty).then(|| Value::Number(point.value.as_f64()));
     Ok(Read {
         attributes: point.attributes(),
@@ -144,7 +144,7 @@ fn number<'a>(point: &NumberPoint<'a>) -> Result<Read<'a>, WireError> {
     })
 }
 
-fn histogram<'a>(point: &HistogramPoint<'a>) -> Result<Read<'a>, WireError> {
+fn histogram<'a>(point: &HistogramPoint<'a>, _: bool) -> Result<Read<'a>, WireError> {
     let mut buckets = Vec::new();
     let mut count = 0u64;
     for (bound, in_bucket) in point.explicit_bounds().zip(point.bucket_counts()) {
@@ -163,11 +163,11 @@ fn histogram<'a>(point: &HistogramPoint<'a>) -> Result<Read<'a>, WireError> {
     })
 }
 
-fn exponential<'a>(point: &ExponentialPoint<'a>) -> Result<Read<'a>, WireError> {
+fn exponential<'a>(point: &ExponentialPoint<'a>, scraped: bool) -> Result<Read<'a>, WireError> {
     let mut series = None;
     if native::has_form(point) {
         let mut buckets = Writer::new();
-        protobuf::write_native(&mut buckets, point)?;
+        protobuf::write_native(&mut buckets, point, scraped)?;
         let sum = point.sum.unwrap_or(0.0);
         let value = Value::Native { count: point.count, sum, buckets: buckets.into_vec() };
         series = Some(Series::new(value, point.start, point.time));
@@ -181,7 +181,7 @@ fn exponential<'a>(point: &ExponentialPoint<'a>) -> Result<Read<'a>, WireError> 
     })
 }
 
-fn summary<'a>(point: &SummaryPoint<'a>) -> Result<Read<'a>, WireError> {
+fn summary<'a>(point: &SummaryPoint<'a>, _: bool) -> Result<Read<'a>, WireError> {
     let quantiles = point.quantiles().map(|quantile| quantile.map(|q| (q.quantile, q.value)));
     let quantiles = quantiles.collect::<Result<_, _>>()?;
     let value = Value::Summary { count: point.count, sum: point.sum, quantiles };

@@ -97,8 +97,8 @@ pub fn write(store: &Store, escaping: Escaping, timestamps: bool) -> Vec<u8> {
 ///
 /// # Errors
 /// When they are malformed.
-pub fn write_native(out: &mut Writer, point: &ExponentialPoint<'_>) -> Result<(), WireError> {
-    let Resolution { schema, coarser, zero_threshold } = Resolution::of(point);
+pub fn write_native(out: &mut Writer, point: &ExponentialPoint<'_>, scraped: bool) -> Result<(), WireError> {
+    let Resolution { schema, coarser, zero_threshold } = Resolution::of(point, scraped);
     out.sint32(histogram::SCHEMA, schema);
     out.double(histogram::ZERO_THRESHOLD, zero_threshold);
     out.varint(histogram::ZERO_COUNT, point.zero_count);

@@ -45,6 +45,8 @@ pub struct Converted {
     pub metadata: MetadataEntries,
     /// Points that have no form in remote write.
     pub dropped: Dropped,
+    /// Whether histograms that were to have custom buckets are classic ones, as 1.0 has it.
+    pub is_reduced: bool,
 }
 
 /// Converts a batch of metrics.

@@ -54,6 +54,7 @@ impl ExporterFactory for Factory {
             progress: Progress::default(),
             progress_2: Progress::default(),
             told: Told::default(),
+            said_reduced: AtomicBool::new(false),
         }))
     }
 
@@ -108,6 +109,8 @@ struct RemoteWrite {
     progress: Progress,
     progress_2: Progress,
     told: Told,
+    /// Whether it was said that custom buckets become classic series.
+    said_reduced: AtomicBool,
 }
 
 impl Exporter for RemoteWrite {
@@ -136,6 +139,11 @@ impl RemoteWrite {
 
     async fn export_as(&self, message: Message, batch: &Batch) -> Exported {
         let converted = convert(&self.conversion, message, batch)?;
+        if converted.is_reduced && !self.said_reduced.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "remote write 1.0 has no custom buckets, histograms that ask for them are sent as classic series"
+            );
+        }
         let requests = Series { exporter: self, series: &converted.series };
         let progress = if message == Message::V1 { &self.progress } else { &self.progress_2 };
         let receipt = progress.export(batch, &requests, converted.dropped).await?;

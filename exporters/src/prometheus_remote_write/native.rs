@@ -39,6 +39,8 @@ pub struct When {
     pub start: i64,
     /// Whether its buckets go up and down.
     pub is_gauge: bool,
+    /// Whether it was scraped as it is.
+    pub scraped: bool,
 }
 
 /// Writes the inside of a `prompb.Histogram`. A resolution finer than Prometheus' is made coarser.
@@ -46,7 +48,7 @@ pub struct When {
 /// # Errors
 /// When the buckets are malformed.
 pub fn write(out: &mut Writer, point: &ExponentialPoint<'_>, when: When) -> Result<(), WireError> {
-    let Resolution { schema, coarser, zero_threshold } = Resolution::of(point);
+    let Resolution { schema, coarser, zero_threshold } = Resolution::of(point, when.scraped);
     if point.flags & NO_RECORDED_VALUE != 0 {
         write_stale(out, schema);
     } else {

@@ -70,8 +70,9 @@ impl<'a> Converter<'a> {
         let stale = point.flags & NO_RECORDED_VALUE != 0;
         let start = self.start(point.start, point.time, stale);
         let custom = self.custom != CustomBuckets::Never && self.message == Message::V2;
+        self.out.is_reduced |= self.custom == CustomBuckets::Only && !custom;
         if custom {
-            let when = When { time, start, is_gauge: self.kind == Type::GaugeHistogram };
+            let when = When { time, start, is_gauge: self.kind == Type::GaugeHistogram, scraped: around.scraped };
             self.series(around, time, "", None, |out| {
                 out.histogram(|out| native::write_custom(out, point, when))?;
                 taken.all().try_for_each(|e| write_exemplar(out, e, time, namer))
@@ -132,7 +133,7 @@ impl<'a> Converter<'a> {
         let taken = std::mem::take(&mut self.exemplars);
         let namer = around.label_namer();
         let start = self.start(point.start, point.time, point.flags & NO_RECORDED_VALUE != 0);
-        let when = When { time, start, is_gauge: self.kind == Type::GaugeHistogram };
+        let when = When { time, start, is_gauge: self.kind == Type::GaugeHistogram, scraped: around.scraped };
         self.series(around, time, "", None, |out| {
             out.histogram(|out| native::write(out, point, when))?;
             taken.all().try_for_each(|e| write_exemplar(out, e, time, namer))

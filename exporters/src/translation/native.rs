@@ -11,7 +11,7 @@ const SPAN_LENGTH: u32 = 2;
 
 /// The finest and the coarsest resolution that Prometheus has.
 const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
-/// The width of the zero bucket where the point names none.
+/// The width of the zero bucket where a point names none.
 const ZERO_THRESHOLD: f64 = 1e-128;
 /// So many empty buckets are written out rather than starting a new span.
 const MOST_GAP: i64 = 2;
@@ -33,11 +33,11 @@ pub struct Resolution {
 }
 
 impl Resolution {
-    /// That of a point, or the finest where it is finer.
-    pub fn of(point: &ExponentialPoint<'_>) -> Resolution {
+    /// That of a point, or the finest where it is finer. What was scraped says how wide its zero bucket is.
+    pub fn of(point: &ExponentialPoint<'_>, scraped: bool) -> Resolution {
         let schema = point.scale.min(*SCHEMAS.end());
         let coarser = (point.scale - schema).unsigned_abs().min(63);
-        let zero_threshold = if point.zero_threshold > 0.0 { point.zero_threshold } else { ZERO_THRESHOLD };
+        let zero_threshold = if point.zero_threshold > 0.0 || scraped { point.zero_threshold } else { ZERO_THRESHOLD };
         Resolution { schema, coarser, zero_threshold }
     }
 }

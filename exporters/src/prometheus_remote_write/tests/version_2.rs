@@ -172,6 +172,25 @@ async fn a_scraped_histogram_has_custom_buckets_where_the_scrape_config_says_so(
 }
 
 #[tokio::test]
+async fn a_scraped_zero_bucket_is_as_wide_as_it_was() {
+    let point = ExponentialHistogramDataPoint {
+        time_unix_nano: TIME,
+        count: 1,
+        zero_count: 1,
+        ..ExponentialHistogramDataPoint::default()
+    };
+    for (name, expected) in [("slipring/prometheus", 0.0), ("", 1e-128)] {
+        let data = ExponentialHistogram { data_points: vec![point.clone()], aggregation_temporality: CUMULATIVE };
+        let metric = named("h", "", metric::Data::ExponentialHistogram(data));
+        let far = FarSide::judging([], strict).await;
+        let batch = batch(vec![resource(&[], vec![scope(name, vec![metric])])]);
+        assert_eq!(exporter(&far, "").export(&batch).await, Ok(Receipt::default()));
+        let threshold = received(&far.take()[0]).series.timeseries[0].histograms[0].zero_threshold;
+        assert_eq!(threshold.to_bits(), f64::to_bits(expected));
+    }
+}
+
+#[tokio::test]
 async fn requests_keep_to_their_limits_and_symbols_to_their_request() {
     let far = FarSide::judging([], strict).await;
     exporter(&far, "max_batch_size_bytes: 3000").export(&points(300)).await.unwrap();
