@@ -15,6 +15,7 @@ mod translation;
 
 pub mod debug;
 pub mod file;
+pub mod fuzz;
 pub mod loki;
 pub mod otlp_grpc;
 pub mod otlp_http;

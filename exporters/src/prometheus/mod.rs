@@ -5,6 +5,7 @@ mod config;
 mod convert;
 mod escape;
 mod format;
+pub(crate) mod fuzz;
 mod open_metrics;
 mod protobuf;
 mod store;

@@ -6,6 +6,7 @@ mod body;
 mod config;
 mod convert;
 mod encoded;
+pub(crate) mod fuzz;
 mod hash;
 mod metadata;
 mod native;

@@ -3,6 +3,7 @@
 
 mod accumulate;
 mod exponential;
+pub mod fuzz;
 mod identity;
 mod streams;
 #[cfg(test)]

@@ -307,4 +307,21 @@ proptest! {
             prop_assert_eq!(out.zero_count + side(&out.positive) + side(&out.negative), expected);
         }
     }
+
+    #[test]
+    fn changed_requests_are_refused_or_added_up(
+        points in prop::collection::vec(any_exponential(), 1..4),
+        changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..5),
+    ) {
+        let delta = ExponentialHistogram { data_points: points, aggregation_temporality: DELTA };
+        let histogram = Histogram { data_points: vec![histogram(10, &[1, 2], &[5.0], None)], aggregation_temporality: DELTA };
+        let sum = delta_sum(vec![number("{a: b}", 1, 2, Value::AsInt(3))]);
+        let mut request = batch(vec![Data::ExponentialHistogram(delta), Data::Histogram(histogram), sum]).to_bytes().to_vec();
+        super::fuzz::metrics(&request);
+        for (at, byte) in changes {
+            let at = at.index(request.len());
+            request[at] = byte;
+        }
+        super::fuzz::metrics(&request);
+    }
 }
