@@ -8,6 +8,7 @@
 mod correlation;
 mod exposition;
 mod load;
+mod logs;
 mod otlp;
 mod payload;
 mod process;
@@ -46,6 +47,10 @@ usage: cargo run --release -p benches -- <scenario> [options]
              --seconds N                (30)
              --message TYPE             protobuf_message (prometheus.WriteRequest)
              --slipring PATH            (target/release/slipring)
+  logs     a file of JSON lines into Loki, protobuf in snappy
+             --lines N                  (1000000)
+             --read HOW                 a format of file_log, plain or operators (dynamo_jsonl)
+             --slipring PATH            (target/release/slipring)
   correlation  trace_correlation alone, in nanoseconds a log record looked up
              --milliseconds N           for each (500)
 ";
@@ -67,6 +72,7 @@ fn main() -> ExitCode {
         "remote-write" => remote_write::run(&options),
         "parse" => scrape::parse(&options),
         "scrape" => scrape::run(&options),
+        "logs" => logs::run(&options),
         "correlation" => correlation::run(&options),
         _ => Err(USAGE.to_owned()),
     };

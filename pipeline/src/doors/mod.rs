@@ -1,6 +1,7 @@
 //! The doors: the only places where time, network and files come into the process, so that a test can put virtual ones
 //! in their place and run the real components. No component mocks live here.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ use tokio::sync::mpsc;
 
 use crate::component::BoxFuture;
 
+#[cfg(target_os = "linux")]
+mod changes;
 pub mod glob;
 mod real;
 
@@ -155,6 +158,11 @@ pub trait Files: Send + Sync {
     /// The operating system's.
     fn replace(&self, path: &Path, contents: &[u8]) -> io::Result<()>;
 
+    /// Hears of changes in folders; `None` where the operating system tells nothing. Must be called inside a runtime.
+    fn changes(&self) -> Option<Box<dyn Changes>> {
+        None
+    }
+
     /// What comes in by the process' standard input, in pieces of at most 64 KiB, until its end. Only one can take it.
     ///
     /// # Errors
@@ -203,6 +211,15 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// The operating system's.
     fn create_folder(&self, path: &Path, permissions: u32) -> io::Result<()>;
+}
+
+/// Hears of changes in folders.
+pub trait Changes: Send {
+    /// Follows these folders from now on, and no others. One that cannot be followed is left out.
+    fn follow(&mut self, folders: &BTreeSet<PathBuf>);
+
+    /// Ends when something was written, made or renamed in one of them since the last time.
+    fn changed(&mut self) -> BoxFuture<'_, ()>;
 }
 
 /// What becomes of a file's contents when it is opened for writing.

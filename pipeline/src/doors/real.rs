@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 
 use super::glob::{Glob, Segment};
-use super::{BoxStream, File, FileStat, Files, Found, Listener, Net, Start, WriteFile};
+use super::{BoxStream, Changes, File, FileStat, Files, Found, Listener, Net, Start, WriteFile};
 use crate::component::BoxFuture;
 
 /// The longest datagram there is.
@@ -114,6 +114,17 @@ impl Files for RealFiles {
         file.sync_all()?;
         std::fs::rename(&beside, path)?;
         std::fs::File::open(folder)?.sync_all()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn changes(&self) -> Option<Box<dyn Changes>> {
+        match super::changes::Inotify::new() {
+            Ok(changes) => Some(Box::new(changes)),
+            Err(error) => {
+                tracing::debug!("changes of files are found by looking: {error}");
+                None
+            }
+        }
     }
 
     /// A thread of its own reads, which nobody waits for: a read of a pipe that nothing comes through cannot be ended.

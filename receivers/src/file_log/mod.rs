@@ -32,13 +32,15 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pipeline::Signal;
 use pipeline::component::{BoxFuture, Context, Error, Life, Outputs, Receiver};
 use pipeline::config::Problem;
+use pipeline::doors::Changes;
 use pipeline::registry::ReceiverFactory;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
@@ -55,6 +57,12 @@ use self::watch::{Now, Watch};
 const SCOPE: &str = "slipring/file_log";
 /// Batches that may be on their way at once. None of them shares a file with another one.
 const WINDOW: usize = 4;
+
+/// Where changes are heard of, files are looked at so soon after the last look, so that many small changes make one batch; a
+/// quarter of `poll_interval` if that is less.
+const EARLY: Duration = Duration::from_millis(50);
+/// How often the operating system is told which folders to tell of.
+const FOLLOW_EVERY: Duration = Duration::from_secs(5);
 
 /// Builds `file_log` receivers.
 pub struct Factory;
@@ -104,13 +112,14 @@ impl FileLog {
         let mut reader = self.reader().await?;
         let mut offers: JoinSet<Option<Answer>> = JoinSet::new();
         let mut answers = Vec::new();
-        let mut look_at = Instant::now();
+        let mut ears = Ears::new(&self.context);
+        let (mut look_at, mut looked) = (Instant::now(), Instant::now());
         let mut said_ready = false;
         while !life.is_stopped() {
             let now = self.now();
             let look = now.instant >= look_at;
             if look {
-                look_at = now.instant + self.poll;
+                (look_at, looked) = (now.instant + self.poll, now.instant);
             }
             let batches = WINDOW - offers.len().min(WINDOW);
             let step = Step { answers: std::mem::take(&mut answers), look, batches, last: false, now };
@@ -119,12 +128,17 @@ impl FileLog {
             for filled in filled {
                 offers.spawn(offer.clone().make(filled));
             }
+            if look {
+                ears.follow(&reader, now.instant);
+            }
+            let soon = looked + EARLY.min(self.poll / 4);
             if !std::mem::replace(&mut said_ready, true) {
                 life.ready();
             }
             tokio::select! {
                 () = life.stopped() => {}
                 Some(answer) = offers.join_next() => answers.extend(answer?),
+                () = ears.hear(), if look_at > soon => look_at = soon,
                 () = sleep_until(look_at) => {}
             }
             while let Some(answer) = offers.try_join_next() {
@@ -165,6 +179,38 @@ impl FileLog {
             Reader::new(watch, at, &context)
         });
         Ok(reader.await?)
+    }
+}
+
+/// Hears of changes, where the operating system tells of them.
+struct Ears {
+    changes: Option<Box<dyn Changes>>,
+    folders: BTreeSet<PathBuf>,
+    followed: Option<Instant>,
+}
+
+impl Ears {
+    fn new(context: &Context) -> Ears {
+        Ears { changes: context.doors.files.changes(), folders: BTreeSet::new(), followed: None }
+    }
+
+    /// Follows the folders of the files that are read by now.
+    fn follow(&mut self, reader: &Reader, now: Instant) {
+        let Some(changes) = &mut self.changes else { return };
+        let folders = reader.folders();
+        let lately = self.followed.is_some_and(|at| now < at + FOLLOW_EVERY);
+        if folders != self.folders || !lately {
+            changes.follow(&folders);
+            (self.folders, self.followed) = (folders, Some(now));
+        }
+    }
+
+    /// Ends when something has changed.
+    async fn hear(&mut self) {
+        match &mut self.changes {
+            Some(changes) => changes.changed().await,
+            None => std::future::pending().await,
+        }
     }
 }
 

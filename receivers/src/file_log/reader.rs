@@ -1,6 +1,7 @@
 //! The blocking half of the receiver, one step at a time: take answers in, keep the checkpoint, look, read. It runs where
 //! blocking is allowed and is handed back after each step; between steps it is nowhere.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -69,6 +70,11 @@ impl Reader {
             unsaved: Some(0),
             ever_saved: false,
         }
+    }
+
+    /// The folders in which something may change.
+    pub fn folders(&self) -> BTreeSet<PathBuf> {
+        self.watch.folders()
     }
 
     /// One step. Answers the batches made.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pipeline::config::{Problem, Text};
@@ -24,6 +24,8 @@ use super::recorder::Recorder;
 pub struct Settings {
     /// Files to read.
     pub include: Vec<Glob>,
+    /// The folders above all that `include` may match.
+    pub roots: Vec<PathBuf>,
     /// Files to leave alone.
     pub exclude: Vec<Glob>,
     /// Leaves older ones alone.
@@ -126,6 +128,7 @@ impl Settings {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         Ok(Settings {
             include,
+            roots: config.include.iter().map(|glob| root(glob)).collect(),
             exclude,
             exclude_older_than: some(config.exclude_older_than.get()),
             order,
@@ -189,6 +192,17 @@ fn globs(key: &str, texts: &[String], problems: &mut Vec<Problem>) -> Vec<Glob> 
         Glob::new(text).map_err(|e| problems.push(Problem::at(format!("{key}.{i}"), e.to_string()))).ok()
     };
     texts.iter().enumerate().filter_map(glob).collect()
+}
+
+/// The folder of a glob that all its matches are below.
+fn root(glob: &str) -> PathBuf {
+    let plain = &glob[..glob.find(['*', '?', '[', '{', '\\']).unwrap_or(glob.len())];
+    let folder = plain.rsplit_once('/').map_or("", |(folder, _)| folder);
+    PathBuf::from(match folder {
+        "" if plain.starts_with('/') => "/",
+        "" => ".",
+        folder => folder,
+    })
 }
 
 /// Those that are no expressions.

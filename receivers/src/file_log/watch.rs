@@ -6,7 +6,7 @@
 //! the old file was cut (copytruncate), or was last seen by a process before this one, or has the same time of change. A file that holds nothing but the beginning of
 //! another one is probably a copy on the way to a copytruncate: it waits until it differs, or for [`COPY_PATIENCE`].
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,6 +81,8 @@ pub(super) struct Tail {
     pub(super) facts: Facts,
     /// Whether the header was read.
     pub(super) header_read: bool,
+    /// Its path without links, where there are some.
+    resolved: Option<PathBuf>,
 }
 
 /// A file that may be a copy in the making.
@@ -138,6 +140,15 @@ impl Watch {
     /// Everything known of contents, whether they have a file now or not.
     pub fn progress(&self) -> impl Iterator<Item = &Progress> {
         self.tails.values().map(|t| &t.progress).chain(&self.resting)
+    }
+
+    /// The folders in which something may change.
+    pub fn folders(&self) -> BTreeSet<PathBuf> {
+        let of_files = self.tails.values().flat_map(|t| [Some(&t.progress.path), t.resolved.as_ref()]).flatten();
+        let parents = of_files.filter_map(|path| Some(path.parent()?.to_owned()));
+        let mut folders: BTreeSet<PathBuf> = parents.collect();
+        folders.extend(self.settings.roots.iter().cloned());
+        folders
     }
 
     /// The contents of which something has waited for long enough to be put together with what comes.
@@ -251,6 +262,7 @@ impl Watch {
             tracing::debug!(from = %tail.progress.path.display(), to = %path.display(), "a file was renamed");
             tail.facts = self.settings.facts_of(&path, &stat, &*self.files);
             tail.header_read = false;
+            tail.resolved = self.files.resolve(&path).ok().filter(|resolved| *resolved != path);
             tail.progress.path = path;
         }
     }
@@ -430,6 +442,7 @@ impl Watch {
     /// Begins to read a file: where its contents were left, or as a new one.
     fn begin(&mut self, path: PathBuf, stat: FileStat, file: Contents, left: Option<usize>) {
         let facts = self.settings.facts_of(&path, &stat, &*self.files);
+        let resolved = self.files.resolve(&path).ok().filter(|resolved| *resolved != path);
         let mut progress = match left.and_then(|at| self.resting.remove(at)) {
             Some(left) => left,
             None => {
@@ -455,6 +468,7 @@ impl Watch {
             gone_since: None,
             facts,
             header_read: false,
+            resolved,
         };
         self.keep(&mut tail, file);
         self.tails.insert(tail.progress.id, tail);

@@ -11,9 +11,9 @@ use tokio::time::timeout;
 
 use super::*;
 
-async fn start(folder: &Path, sink: &Sink) -> Running {
+async fn start(folder: &Path, sink: &Sink, poll_interval: &str) -> Running {
     let settings = format!(
-        "include: ['{}/logs/*']\nstart_at: beginning\npoll_interval: 5ms\nfingerprint_size: 64",
+        "include: ['{}/logs/*']\nstart_at: beginning\npoll_interval: {poll_interval}\nfingerprint_size: 64",
         folder.display()
     );
     let config: Config = testing::decode(&settings).unwrap();
@@ -46,7 +46,7 @@ async fn files_of_the_operating_system_are_followed_through_everything_that_happ
     let at = |name: &str| folder.path().join("logs").join(name);
     fs::create_dir(folder.path().join("logs")).unwrap();
     let sink = Sink::new();
-    let running = start(folder.path(), &sink).await;
+    let running = start(folder.path(), &sink, "5ms").await;
 
     let mut file = File::create(at("a.log")).unwrap();
     write(&mut file, 10, 20);
@@ -77,8 +77,31 @@ async fn files_of_the_operating_system_are_followed_through_everything_that_happ
     running.stop().await;
     fs::rename(at("a.log"), at("a.log.3")).unwrap();
     fs::write(at("a.log"), numbered(38, 39)).unwrap();
-    let running = start(folder.path(), &sink).await;
+    let running = start(folder.path(), &sink, "5ms").await;
     next(&sink, 38, 39).await;
     running.stop().await;
     assert!(folder.path().join("data/file_log.real.offsets.json").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn changes_that_the_operating_system_tells_of_are_found_before_it_is_time_to_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join("logs").join(name);
+    fs::create_dir(folder.path().join("logs")).unwrap();
+    fs::create_dir(folder.path().join("elsewhere")).unwrap();
+    let target = folder.path().join("elsewhere/b");
+    fs::write(&target, numbered(10, 10)).unwrap();
+    symlink(&target, at("b.log")).unwrap();
+    let sink = Sink::new();
+    // Without being told, it would look once an hour.
+    let running = start(folder.path(), &sink, "1h").await;
+    let mut file = File::create(at("a.log")).unwrap();
+    write(&mut file, 11, 20);
+    next(&sink, 10, 20).await;
+    write(&mut file, 21, 21);
+    next(&sink, 21, 21).await;
+    fs::OpenOptions::new().append(true).open(&target).unwrap().write_all(b"line 22\n").unwrap();
+    next(&sink, 22, 22).await;
+    running.stop().await;
 }
