@@ -315,6 +315,20 @@ mod tests {
 
     use super::*;
 
+    #[tokio::test]
+    async fn a_datagram_is_answered_by_a_datagram() {
+        let far = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = far.local_addr().unwrap().to_string();
+        let answering = async {
+            let mut asked = [0; 16];
+            let (read, from) = far.recv_from(&mut asked).await.unwrap();
+            asked[..read].reverse();
+            far.send_to(&asked[..read], from).await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(RealNet.ask(&address, b"abc"), answering);
+        assert_eq!(answer.unwrap(), b"cba");
+    }
+
     fn glob(root: &Path, pattern: &str) -> Vec<String> {
         let glob = Glob::new(&format!("{}/{pattern}", root.display())).unwrap();
         let found = RealFiles.glob(&glob);

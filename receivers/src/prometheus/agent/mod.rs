@@ -33,6 +33,8 @@ const MOST_REDIRECTS: usize = 10;
 const MOST_SECRET_BYTES: usize = 64 << 10;
 /// How long a connection is kept for the next request; longer than any sane scrape interval.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// An HTTP/2 connection on which nothing came for so long is pinged while somebody waits: it may have died unnoticed.
+const PING_AFTER: Duration = Duration::from_secs(30);
 /// Connections that are kept, for jobs of many targets.
 const MOST_IDLE: usize = 20_000;
 const MOST_IDLE_PER_HOST: usize = 1_000;
@@ -163,6 +165,7 @@ fn client(tls: &TlsConfig, proxy: &ProxyConfig, offer_http2: bool, context: &Con
         offer_http2,
         proxies: proxy.proxies()?,
         idle_timeout: Some(IDLE_TIMEOUT),
+        ping_after: Some(PING_AFTER),
         most_idle: MOST_IDLE,
         most_idle_per_host: MOST_IDLE_PER_HOST,
         ..ClientOptions::default()
