@@ -46,6 +46,7 @@ usage: cargo run --release -p benches -- <scenario> [options]
              --series N                 of each (10000)
              --seconds N                (30)
              --message TYPE             protobuf_message (prometheus.WriteRequest)
+             --exporter NAME            what the scrape alone costs: debug (prometheus_remote_write)
              --slipring PATH            (target/release/slipring)
   logs     a file of JSON lines into Loki, protobuf in snappy
              --lines N                  (1000000)

@@ -65,7 +65,11 @@ pub fn convert(conversion: &Conversion, message: Message, batch: &Batch) -> Resu
         kind: Type::default(),
         custom: CustomBuckets::Never,
         owed: 0,
-        out: Converted { series: TimeSeries::new(message), ..Converted::default() },
+        // In 1.0 each bucket of a histogram has all its labels.
+        out: Converted {
+            series: TimeSeries::new(message, if message == Message::V1 { batch.byte_len() * 2 } else { 0 }),
+            ..Converted::default()
+        },
     };
     walk(&conversion.translation, batch, &mut converter)?;
     let mut out = converter.out;

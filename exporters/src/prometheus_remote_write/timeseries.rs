@@ -103,9 +103,9 @@ pub struct Request {
 }
 
 impl TimeSeries {
-    /// None yet.
-    pub fn new(message: Message) -> TimeSeries {
-        TimeSeries { message, ..TimeSeries::default() }
+    /// None yet, with room for so many bytes.
+    pub fn new(message: Message, room: usize) -> TimeSeries {
+        TimeSeries { message, bytes: Writer::with_capacity(room), ..TimeSeries::default() }
     }
 
     /// What is said of the series to come, in 2.0.

@@ -111,16 +111,29 @@ impl Level {
     }
 }
 
+/// The longest buffer that a thread keeps.
+const KEPT_BYTES: usize = 1 << 20;
+
 struct Tools {
     inflate: Decompressor,
     deflate: Option<(i32, Compressor)>,
     zstd_in: Option<zstd::bulk::Decompressor<'static>>,
     zstd_out: Option<(i32, zstd::bulk::Compressor<'static>)>,
+    snappy: snap::raw::Encoder,
+    /// Where snappy writes; no longer than `KEPT_BYTES` between two bodies.
+    scratch: Vec<u8>,
 }
 
 thread_local! {
     static TOOLS: RefCell<Tools> =
-        RefCell::new(Tools { inflate: Decompressor::new(), deflate: None, zstd_in: None, zstd_out: None });
+        RefCell::new(Tools {
+            inflate: Decompressor::new(),
+            deflate: None,
+            zstd_in: None,
+            zstd_out: None,
+            snappy: snap::raw::Encoder::new(),
+            scratch: Vec::new(),
+        });
 }
 
 /// The bytes as they are, if they are not too many.
@@ -173,7 +186,7 @@ pub fn compress(coding: Coding, level: Level, body: &[u8]) -> io::Result<Vec<u8>
                 None => Err(io::ErrorKind::OutOfMemory.into()),
             }
         }
-        Coding::Snappy => snap::raw::Encoder::new().compress_vec(body).map_err(io::Error::other),
+        Coding::Snappy => snappy(tools, body),
         Coding::SnappyFramed => {
             let mut writer = snap::write::FrameEncoder::new(Vec::new());
             writer.write_all(body)?;
@@ -254,6 +267,21 @@ fn unzstd(tools: &mut Tools, body: &[u8], most: usize) -> Result<Vec<u8>, Error>
 /// zstd's `dstSize_tooSmall` (error 70), which reaches us only as its text.
 fn is_too_small(error: &io::Error) -> bool {
     error.to_string().contains("Destination buffer is too small")
+}
+
+/// Compresses to Snappy's block format. Blocks are a fraction of what they could be at most, so they are written to memory
+/// that is there already and copied out.
+fn snappy(tools: &mut Tools, body: &[u8]) -> io::Result<Vec<u8>> {
+    let most = snap::raw::max_compress_len(body.len());
+    if tools.scratch.len() < most {
+        tools.scratch.resize(most, 0);
+    }
+    let len = tools.snappy.compress(body, &mut tools.scratch).map_err(io::Error::other)?;
+    let out = tools.scratch[..len].to_vec();
+    if tools.scratch.len() > KEPT_BYTES {
+        tools.scratch = Vec::new();
+    }
+    Ok(out)
 }
 
 /// The stream identifier that opens Snappy's framing format.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 /// Appends a bound as Prometheus 3 stores it from a scrape, in OpenMetrics' canonical form: always with a point or an
 /// exponent (`1.0`, `0.005`, `1e+06`).
 pub fn write_canonical(out: &mut String, number: f64) {
-    if write_word(out, number) {
+    if write_word(out, number) || write_short(out, number) {
         return;
     }
     let digits = format!("{number:e}");
@@ -29,6 +29,32 @@ pub fn write_plain(out: &mut String, number: f64) {
     }
 }
 
+/// Writes a number of few digits, as most bounds are; otherwise answers false. A decimal of at most 15 digits that reads
+/// back as the number is the shortest one.
+fn write_short(out: &mut String, number: f64) -> bool {
+    const MOST_PLACES: usize = 6;
+    let positive = number.abs();
+    if !(1e-4..1e6).contains(&positive) {
+        return false;
+    }
+    let mut power = 1u64;
+    for places in 0..=MOST_PLACES {
+        #[allow(clippy::cast_precision_loss, reason = "powers of ten up to the sixth are exact")]
+        let scaled = (positive * power as f64).round();
+        #[allow(clippy::cast_precision_loss, reason = "below 10^12")]
+        if scaled / power as f64 == positive {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 10^12")]
+            let digits = scaled as u64;
+            let sign = if number < 0.0 { "-" } else { "" };
+            let (whole, part) = (digits / power, digits % power);
+            let width = places.max(1);
+            return write!(out, "{sign}{whole}.{part:0width$}").is_ok();
+        }
+        power *= 10;
+    }
+    false
+}
+
 fn write_word(out: &mut String, number: f64) -> bool {
     let word = match number {
         n if n.is_nan() => "NaN",
@@ -42,7 +68,24 @@ fn write_word(out: &mut String, number: f64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_number_of_few_digits_is_written_as_any_other(digits in -2_000_000_000i64..2_000_000_000, places in 0i32..9) {
+            #[allow(clippy::cast_precision_loss)]
+            let number = digits as f64 / 10f64.powi(places);
+            let mut short = String::new();
+            if write_short(&mut short, number) {
+                let expected = format!("{number}{}", if number.fract() == 0.0 { ".0" } else { "" });
+                prop_assert_eq!(short, expected);
+            }
+        }
+    }
 
     #[test]
     fn bounds_are_written_as_prometheus_stores_them() {

@@ -178,8 +178,7 @@ impl Cache {
             of.text.extend_from_slice(&bound.to_bits().to_le_bytes());
         }
         let text = &of.text;
-        let known =
-            if self.texts.expected() == text { Some(self.texts.take_expected()) } else { self.texts.find(text) };
+        let known = if self.texts.is_expected(text) { Some(self.texts.take_expected()) } else { self.texts.find(text) };
         let known = match known {
             Some(known) => known,
             None => {

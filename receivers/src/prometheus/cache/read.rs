@@ -52,7 +52,7 @@ impl Cache {
     /// Why the scrape fails as a whole.
     pub(super) fn read_entries(&mut self, body: &[u8], format: Format, counts: &mut Counts) -> Result<(), String> {
         let mut parser = Parser::new(body, format);
-        while let Some(entry) = parser.next(self.texts.expected()) {
+        while let Some(entry) = parser.next_like(self.texts.expected()) {
             match entry.map_err(|error| error.to_string())? {
                 Entry::Sample(sample) => self.text_sample(&parser, &sample, counts)?,
                 Entry::Type { family, kind } => self.families.set_kind(family, kind, self.iteration),

@@ -11,6 +11,7 @@ use pipeline::otlp::write::{Scalar, Writer};
 use super::families::{Families, Piece};
 use super::index::{Index, NONE};
 use super::place::{MetricKey, Part, Place, Shape, begun, place};
+use super::texts::grow;
 use crate::prometheus::exposition::{Kind, open_metrics_float};
 use crate::prometheus::labels::{Labels, METRIC_NAME};
 
@@ -127,6 +128,8 @@ pub(super) struct Store {
     /// From a `_created` series to the point that began then.
     pub begins: HashMap<u32, u32>,
     attributes: Vec<u8>,
+    /// The point whose attributes a new one was found to share.
+    alike: u32,
     metrics_by_key: HashMap<MetricKey, u32>,
     points_index: Index,
     series_index: Index,
@@ -166,6 +169,7 @@ impl Store {
             return series;
         }
         let series = number(self.series.len());
+        grow(&mut self.series, 1);
         self.series.push(Series { value: 0.0, point: NONE, seen: 0, piece, flags: 0 });
         self.lay_out(series, labels, family, piece, families);
         self.series_index.insert(hash, series);
@@ -214,16 +218,34 @@ impl Store {
             return point;
         }
         let point = number(self.points.len());
-        let (start, len) = (number(self.attributes.len()), number(attributes.len()));
-        self.attributes.extend_from_slice(&attributes);
+        let (start, len) = self.keep(&attributes, metric);
         let parts = match place.key.shape {
             Shape::Gauge | Shape::Sum { .. } | Shape::Exponential => Parts::Number(NONE),
             Shape::Histogram | Shape::Summary => Parts::Steps(Box::default()),
         };
+        grow(&mut self.points, 1);
         self.points.push(Point { metric, start, len, parts });
         self.points_index.insert(hash, point);
         self.metrics[metric as usize].points.push(point);
         point
+    }
+
+    /// Keeps the attributes of the next point. Those of neighbouring metrics are often the same, in the same order: then
+    /// they are there already.
+    fn keep(&mut self, attributes: &[u8], metric: u32) -> (u32, u32) {
+        let before = metric.checked_sub(1).and_then(|before| self.metrics[before as usize].points.first());
+        let candidates = [self.alike.wrapping_add(1), before.copied().unwrap_or(NONE)];
+        for candidate in candidates {
+            if let Some(point) = self.points.get(candidate as usize)
+                && self.attributes(point) == attributes
+            {
+                self.alike = candidate;
+                return (point.start, point.len);
+            }
+        }
+        grow(&mut self.attributes, attributes.len());
+        self.attributes.extend_from_slice(attributes);
+        (number(self.attributes.len() - attributes.len()), number(attributes.len()))
     }
 
     fn metric(&mut self, place: &Place) -> u32 {

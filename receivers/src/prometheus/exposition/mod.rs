@@ -177,6 +177,24 @@ pub struct Parser<'a> {
     labels: LabelSpans,
     exemplar: Option<Exemplar>,
     exemplar_labels: LabelSpans,
+    /// The series of the sample before.
+    series: &'a [u8],
+}
+
+/// What the next sample's series is expected to be: so many bytes of that of the sample before, and then the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expected<'e> {
+    /// Bytes that it shares with the series of the sample before.
+    pub shared: usize,
+    /// What stands behind those.
+    pub rest: &'e [u8],
+}
+
+impl<'e> Expected<'e> {
+    /// All of it, whatever came before.
+    pub fn whole(series: &'e [u8]) -> Expected<'e> {
+        Expected { shared: 0, rest: series }
+    }
 }
 
 impl<'a> Parser<'a> {
@@ -194,6 +212,7 @@ impl<'a> Parser<'a> {
             labels: LabelSpans::new(),
             exemplar: None,
             exemplar_labels: LabelSpans::new(),
+            series: &[],
         }
     }
 
@@ -205,6 +224,16 @@ impl<'a> Parser<'a> {
     #[inline]
     #[allow(clippy::should_implement_trait, reason = "an iterator cannot be told what to expect")]
     pub fn next(&mut self, expected: &[u8]) -> Option<Result<Entry<'a>, ParseError>> {
+        self.next_like(Expected::whole(expected))
+    }
+
+    /// The same where what is expected is known by how it differs from the series before: texts of neighbours are mostly
+    /// alike, and the one before is still in the cache.
+    ///
+    /// # Errors
+    /// As [`Parser::next`].
+    #[inline]
+    pub fn next_like(&mut self, expected: Expected<'_>) -> Option<Result<Entry<'a>, ParseError>> {
         self.exemplar = None;
         let entry = match self.expected_sample(expected) {
             Some(entry) => entry,
@@ -215,7 +244,12 @@ impl<'a> Parser<'a> {
             },
         };
         match entry {
-            Ok(entry) => entry.map(Ok),
+            Ok(entry) => {
+                if let Some(Entry::Sample(sample)) = &entry {
+                    self.series = sample.series;
+                }
+                entry.map(Ok)
+            }
             Err(Fault { at, what }) => {
                 let line = memchr::memchr_iter(b'\n', &self.body[..at.min(self.body.len())]).count() + 1;
                 self.at = self.body.len();
@@ -226,18 +260,19 @@ impl<'a> Parser<'a> {
     }
 
     #[inline]
-    fn expected_sample(&mut self, expected: &[u8]) -> Option<Result<Option<Entry<'a>>, Fault>> {
-        if expected.is_empty() {
+    fn expected_sample(&mut self, expected: Expected<'_>) -> Option<Result<Option<Entry<'a>>, Fault>> {
+        let Expected { shared, rest } = expected;
+        if shared == 0 && rest.is_empty() {
             return None;
         }
-        let body = self.body;
-        let rest = body[self.at..].strip_prefix(expected)?;
+        let body = &self.body[self.at..];
+        let behind = body.strip_prefix(self.series.get(..shared)?)?.strip_prefix(rest)?;
         // `name {labels}` continues a series in the text format, so a brace is not yet a value.
-        if !matches!(rest, [b' ', next, ..] if !matches!(next, b' ' | b'\t' | b'{' | b'#')) {
+        if !matches!(behind, [b' ', next, ..] if !matches!(next, b' ' | b'\t' | b'{' | b'#')) {
             return None;
         }
-        let series = &body[self.at..self.at + expected.len()];
-        self.at += expected.len();
+        let series = &body[..shared + rest.len()];
+        self.at += series.len();
         let sample = match self.format {
             Format::Text | Format::Protobuf => self.text_value(series),
             Format::OpenMetrics => self.open_metrics_value(series),

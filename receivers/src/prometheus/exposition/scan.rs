@@ -156,6 +156,7 @@ impl<'a> Parser<'a> {
     /// Takes labels up to and with the closing brace; the opening one is behind us.
     pub(super) fn take_labels(&mut self, rules: LabelRules) -> Result<(), Fault> {
         loop {
+            self.take_plain_labels(rules);
             if rules.blanks {
                 self.skip_blanks();
             }
@@ -213,6 +214,37 @@ impl<'a> Parser<'a> {
                 _ => {}
             }
         }
+    }
+
+    /// Takes labels that are written as nearly all are, `name="value",`, without blanks and escapes; stands before the
+    /// first thing that is not.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "bodies of 4 GiB and more are refused before any span is made")]
+    fn take_plain_labels(&mut self, rules: LabelRules) {
+        if self.text.is_none() || !rules.metric_name {
+            return;
+        }
+        let body = self.body;
+        let mut at = self.at;
+        while let Some(&first) = body.get(at)
+            && CLASSES[first as usize] & LABEL_NAME != 0
+            && !first.is_ascii_digit()
+        {
+            let name_end = at + run_of(LABEL_NAME, &body[at..]);
+            let Some([b'=', b'"', value @ ..]) = body.get(name_end..) else { break };
+            let Some(length) = memchr::memchr3(b'"', b'\\', b'\n', value) else { break };
+            let value_start = name_end + 2;
+            let value_end = value_start + length;
+            let (Some(b'"'), Some(&next)) = (body.get(value_end), body.get(value_end + 1)) else { break };
+            if !matches!(next, b',' | b'}') {
+                break;
+            }
+            let name = Span { start: at as u32, end: name_end as u32 };
+            let value = Span { start: value_start as u32, end: value_end as u32 };
+            self.labels.push(LabelSpan { name, value });
+            at = value_end + 1 + usize::from(next == b',');
+        }
+        self.at = at;
     }
 
     fn set_name(&mut self, quoted: Span, at: usize) -> Result<(), Fault> {
