@@ -9,6 +9,7 @@ mod correlation;
 mod exposition;
 mod load;
 mod logs;
+mod nvml;
 mod otlp;
 mod payload;
 mod process;
@@ -52,6 +53,8 @@ usage: cargo run --release -p benches -- <scenario> [options]
              --lines N                  (1000000)
              --read HOW                 a format of file_log, plain or operators (dynamo_jsonl)
              --slipring PATH            (target/release/slipring)
+  nvml     the nvml receiver alone on eight GPUs of the fake driver, CPU a pass and memory added
+             --passes N                 (500)
   correlation  trace_correlation alone, in nanoseconds a log record looked up
              --milliseconds N           for each (500)
 ";
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         "parse" => scrape::parse(&options),
         "scrape" => scrape::run(&options),
         "logs" => logs::run(&options),
+        "nvml" => nvml::run(&options),
         "correlation" => correlation::run(&options),
         _ => Err(USAGE.to_owned()),
     };

@@ -54,8 +54,19 @@ impl Slipring {
 
     /// Its usage now.
     pub fn usage(&self) -> Result<Usage, String> {
+        Usage::of(&self.child.id().to_string())
+    }
+}
+
+impl Usage {
+    /// Of the benchmark itself.
+    pub fn own() -> Result<Usage, String> {
+        Usage::of("self")
+    }
+
+    fn of(process: &str) -> Result<Usage, String> {
         let read = |file: &str| {
-            let path = format!("/proc/{}/{file}", self.child.id());
+            let path = format!("/proc/{process}/{file}");
             std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))
         };
         let stat = read("stat")?;

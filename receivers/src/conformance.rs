@@ -22,3 +22,12 @@ async fn post_a_span(world: &World) {
 async fn otlp() {
     receiver::<crate::otlp::Factory>("protocols: {http: }", post_a_span).await;
 }
+
+/// A host without a driver has something to tell at each reading, too.
+#[cfg(feature = "nvml")]
+#[tokio::test(start_paused = true)]
+async fn nvml() {
+    let a_reading = async |_: &World| tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let config = "{library: /nowhere/libnvidia-ml.so.1, collection_interval: 1s}";
+    receiver::<crate::nvml::Factory>(config, a_reading).await;
+}

@@ -14,6 +14,8 @@ usage: cargo xtask <command>
   check    format, clippy and docs only
   peers    installs what the real-peer tests need: Debian's prometheus, a Python environment with Dynamo and OpenTelemetry
   dynamo   runs the real Dynamo with its mock engine until it is stopped: cargo xtask dynamo DIR
+  gpu-check  builds a program that holds our readings of NVIDIA GPUs beside nvidia-smi's, says where it is, and runs it
+             where there is a driver: cargo xtask gpu-check [LIBRARY [NVIDIA_SMI]]
   fuzz     runs each fuzz target for a while: cargo xtask fuzz [SECONDS]
 ";
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         "check" => check(),
         "peers" => peers::install().map(|peers| println!("{}", peers.describe())),
         "dynamo" => peers::install().and_then(|peers| peers::dynamo(&peers, &rest)),
+        "gpu-check" => gpu_check(&rest),
         "fuzz" => fuzz(&rest),
         _ => Err(USAGE.to_owned()),
     };
@@ -47,6 +50,14 @@ fn check() -> Result<(), String> {
 fn test(peers: &peers::Peers) -> Result<(), String> {
     // One command, so that a failure anywhere fails it, and `--no-fail-fast`, so that it shows all of them.
     peers.for_tests(cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])).run()
+}
+
+fn gpu_check(arguments: &[String]) -> Result<(), String> {
+    cargo(&["build", "--release", "-p", "receivers", "--example", "gpu_check"]).run()?;
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+    let program = format!("{target}/release/examples/gpu_check");
+    println!("{program} can be copied to a machine with a GPU and needs nothing but its driver");
+    Step::new(&program).args(arguments.to_vec()).run()
 }
 
 fn fuzz(arguments: &[String]) -> Result<(), String> {

@@ -97,7 +97,7 @@ pub trait Net: Send + Sync {
     /// The operating system's, such as an address in use.
     fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>>;
 
-    /// Connects to `host:port`.
+    /// Connects to `host:port`, or to the Unix socket of `unix:/path`.
     ///
     /// # Errors
     /// The operating system's, name resolution included.

@@ -28,6 +28,10 @@ pub struct Config {
     pub processes: bool,
     /// The driver's library.
     pub library: String,
+    /// The kubelet's socket of pod resources; empty asks no kubelet.
+    pub kubelet_socket: String,
+    /// Whether series get the labels that Dynamo gives the processes on a GPU.
+    pub dynamo: bool,
 }
 
 impl Default for Config {
@@ -42,6 +46,8 @@ impl Default for Config {
             sample_buffers: false,
             processes: true,
             library: "libnvidia-ml.so.1".to_owned(),
+            kubelet_socket: "/var/lib/kubelet/pod-resources/kubelet.sock".to_owned(),
+            dynamo: false,
         }
     }
 }

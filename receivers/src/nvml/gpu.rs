@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use nvml_wrapper::enum_wrappers::device::Sampling;
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::struct_wrappers::device::ProcessInfo;
 use nvml_wrapper::{Device, GpmSample, Nvml};
 
 use super::catalogue::{Own, Place};
@@ -15,10 +15,12 @@ use super::gpm;
 use super::labels::{Host, Identity, Instance, Labels};
 use super::owners::{Owner, Owners};
 use super::points::Points;
+use super::processes::Processes;
 use super::raw;
 use super::reading::{Number, Reading};
 use super::semconv;
 use super::session::Settings;
+use super::users::{self, Users};
 use super::xids::{Seen, meaning};
 
 /// After so many passes a device is asked again for what it did not support.
@@ -44,8 +46,10 @@ pub struct Around<'a, 'nvml> {
     pub settings: &'a Settings,
     /// The host.
     pub host: &'a Host,
-    /// Who uses what.
-    pub owners: &'a Arc<Owners>,
+    /// Who uses what, as the kubelet says.
+    pub owners: &'a Owners,
+    /// Why the kubelet says nothing, if so.
+    pub no_kubelet: Option<&'a str>,
     /// The time of the pass, nanoseconds since 1970.
     pub at: u64,
 }
@@ -73,8 +77,8 @@ struct Part<'nvml> {
     unsupported: Unsupported,
     earlier: Option<GpmSample<'nvml>>,
     labels: Vec<(Labels, Labels)>,
-    /// The owners that the labels are of.
-    owners: Option<Arc<Owners>>,
+    /// Whose the labels are; `None` before the first pass.
+    users: Option<Users>,
 }
 
 impl<'nvml> Gpu<'nvml> {
@@ -107,6 +111,13 @@ impl<'nvml> Gpu<'nvml> {
         })
     }
 
+    /// Who uses it and its instances, as of the last pass.
+    pub fn users(&self) -> impl Iterator<Item = (&Identity, &Users)> {
+        let own = self.part.users.as_ref().map(|users| (&self.identity, users));
+        let instances = self.instances.iter();
+        own.into_iter().chain(instances.filter_map(|(of, _, part)| Some((of, part.users.as_ref()?))))
+    }
+
     /// Reads everything that is wanted of it.
     ///
     /// # Errors
@@ -115,9 +126,12 @@ impl<'nvml> Gpu<'nvml> {
         &mut self,
         around: &Around<'_, 'nvml>,
         seen: Option<&Seen>,
+        processes: &mut Processes,
         points: &mut Points<'_>,
     ) -> Result<(), NvmlError> {
         self.find_instances(around.nvml)?;
+        let mut running = self.device.running_compute_processes().unwrap_or_default();
+        running.truncate(MOST_PROCESSES);
         self.passes += 1;
         if self.passes.is_multiple_of(ASK_AGAIN) {
             self.part.unsupported.clear();
@@ -141,7 +155,9 @@ impl<'nvml> Gpu<'nvml> {
         values.extend(nvlink.and_then(|kib| self.nvlink_rate(kib, around.at)));
         let device = &self.device;
         self.part.profile(around, device, || device.gpm_sample(), &mut values)?;
-        self.part.relabel(&self.identity, around);
+        // What runs on an instance is the instance's.
+        let pids: Vec<u32> = if self.is_mig { Vec::new() } else { running.iter().map(|process| process.pid).collect() };
+        self.part.relabel(&self.identity, around, &pids, processes);
         self.part.write(&self.identity, around, &values, points);
         for (dcgm, semconv) in &self.part.labels {
             points.add(Own::DeviceUp.place(), dcgm, Number::Int(1));
@@ -156,9 +172,9 @@ impl<'nvml> Gpu<'nvml> {
             self.write_samples(points);
         }
         if around.settings.config.processes {
-            self.write_processes(around, points);
+            self.write_processes(around, &running, processes, points);
         }
-        self.read_instances(around, points)
+        self.read_instances(around, &running, processes, points)
     }
 
     /// The instances as they are now; those that were there before keep what is remembered of them.
@@ -187,7 +203,13 @@ impl<'nvml> Gpu<'nvml> {
         Ok(())
     }
 
-    fn read_instances(&mut self, around: &Around<'_, 'nvml>, points: &mut Points<'_>) -> Result<(), NvmlError> {
+    fn read_instances(
+        &mut self,
+        around: &Around<'_, 'nvml>,
+        running: &[ProcessInfo],
+        processes: &mut Processes,
+        points: &mut Points<'_>,
+    ) -> Result<(), NvmlError> {
         let gpu = &self.device;
         for (identity, device, part) in &mut self.instances {
             let mut values = Values::new();
@@ -207,7 +229,10 @@ impl<'nvml> Gpu<'nvml> {
                 Some(number) => part.profile(around, gpu, || gpu.gpm_mig_sample(number), &mut values)?,
                 None => gpm::is_missing("no_instance_number", &around.settings.wanted, &mut part.unsupported),
             }
-            part.relabel(identity, around);
+            let number = identity.instance.as_ref().and_then(|instance| instance.number);
+            let of = running.iter().filter(|process| number.is_some() && process.gpu_instance_id == number);
+            let pids: Vec<u32> = of.map(|process| process.pid).collect();
+            part.relabel(identity, around, &pids, processes);
             part.write(identity, around, &values, points);
         }
         Ok(())
@@ -238,14 +263,24 @@ impl<'nvml> Gpu<'nvml> {
         }
     }
 
-    fn write_processes(&mut self, around: &Around<'_, 'nvml>, points: &mut Points<'_>) {
-        let Ok(mut processes) = self.device.running_compute_processes() else { return };
-        processes.truncate(MOST_PROCESSES);
-        self.process_names.retain(|pid, _| processes.iter().any(|process| process.pid == *pid));
+    fn write_processes(
+        &mut self,
+        around: &Around<'_, 'nvml>,
+        running: &[ProcessInfo],
+        processes: &mut Processes,
+        points: &mut Points<'_>,
+    ) {
+        self.process_names.retain(|pid, _| running.iter().any(|process| process.pid == *pid));
         let samples = self.device.process_utilization_stats(self.process_samples).unwrap_or_default();
         self.process_samples = samples.iter().map(|sample| sample.timestamp).max().unwrap_or(self.process_samples);
-        let base = Labels::new(&self.identity.dcgm(around.host, around.settings.config.hostname_label, None));
-        for process in &processes {
+        let label = around.settings.config.hostname_label;
+        let named = self.part.users.as_ref().map_or(&[][..], |users| &users.owners);
+        for process in running {
+            // Where several share the GPU, the process' own cgroup tells whose it is.
+            let known = processes.of(process.pid);
+            let mut owner = if let [only] = named { only.clone() } else { known.owner.clone() };
+            owner.dynamo.clone_from(&known.dynamo);
+            let base = Labels::new(&self.identity.dcgm(around.host, label, Some(&owner)));
             let name = self.process_names.entry(process.pid).or_insert_with(|| name_of(around.nvml, process.pid));
             let pid = process.pid.to_string();
             let mut labels = base.with(&[("pid", &pid), ("process_name", name)]);
@@ -334,18 +369,20 @@ impl<'nvml> Part<'nvml> {
     }
 
     /// Brings the labels up to date with who uses the device: one set for each owner.
-    fn relabel(&mut self, identity: &Identity, around: &Around<'_, 'nvml>) {
-        if self.owners.as_ref().is_some_and(|owners| Arc::ptr_eq(owners, around.owners)) {
+    fn relabel(&mut self, identity: &Identity, around: &Around<'_, 'nvml>, pids: &[u32], processes: &mut Processes) {
+        let Around { owners, no_kubelet, .. } = around;
+        let users = users::of(identity, owners, *no_kubelet, pids, processes, around.settings.config.dynamo);
+        if self.users.as_ref() == Some(&users) {
             return;
         }
-        self.owners = Some(around.owners.clone());
-        let owners = around.owners.get(identity.id()).map_or(&[][..], Vec::as_slice);
         let label = around.settings.config.hostname_label;
         let pair = |owner: Option<&Owner>| {
             let dcgm = Labels::new(&identity.dcgm(around.host, label, owner));
             (dcgm, Labels::new(&identity.semconv(around.host, owner)))
         };
+        let owners = &users.owners;
         self.labels = if owners.is_empty() { vec![pair(None)] } else { owners.iter().map(|o| pair(Some(o))).collect() };
+        self.users = Some(users);
     }
 
     fn write(&self, identity: &Identity, around: &Around<'_, '_>, values: &Values, points: &mut Points<'_>) {

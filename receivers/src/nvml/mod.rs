@@ -6,18 +6,24 @@
 //! keeps a paused clock still until it is answered.
 
 mod catalogue;
+pub mod check;
 mod config;
 pub mod counters;
 mod device;
+pub mod fuzz;
 mod gpm;
 mod gpu;
+pub mod kubelet;
 mod labels;
 mod owners;
+mod page;
 mod points;
+pub mod processes;
 mod raw;
 mod reading;
 mod semconv;
 mod session;
+mod users;
 mod xids;
 
 #[cfg(test)]
@@ -40,15 +46,20 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use self::catalogue::Catalogue;
 pub use self::config::Config;
 use self::counters::Counter;
+use self::kubelet::Kubelet;
 use self::labels::{Host, Identity};
 use self::owners::Owners;
+use self::page::Page;
 use self::session::{Ask, Pass, Settings, Thread};
+use self::users::Users;
 use self::xids::Xid;
 
 /// XIDs that have happened and are not yet taken up.
 const MOST_XIDS: usize = 256;
 /// Log records that were refused and are offered again.
 const MOST_RECORDS: usize = 64;
+/// Passes without an answer of the kubelet after which its last one counts no more.
+const MOST_SILENT: u32 = 12;
 const MOST_FILE_BYTES: usize = 1 << 20;
 
 /// Builds `nvml` receivers.
@@ -65,7 +76,10 @@ impl ReceiverFactory for Factory {
         let catalogue = Catalogue::new(&config, counters.as_deref());
         let wanted = catalogue.wanted();
         let host = if config.hostname.is_empty() { host_name(&context) } else { config.hostname.clone() };
-        Ok(Box::new(Nvml { settings: Arc::new(Settings { config, catalogue, wanted, host }), context }))
+        let files = context.doors.files.clone();
+        let socket = &config.kubelet_socket;
+        let kubelet = if socket.is_empty() { None } else { Some(Kubelet::new(socket, &context)?) };
+        Ok(Box::new(Nvml { kubelet, settings: Arc::new(Settings { config, catalogue, wanted, host, files }), context }))
     }
 }
 
@@ -92,6 +106,7 @@ fn host_name(context: &Context) -> String {
 }
 
 struct Nvml {
+    kubelet: Option<Kubelet>,
     settings: Arc<Settings>,
     context: Context,
 }
@@ -110,11 +125,15 @@ impl Receiver for Nvml {
                 context: self.context,
                 xids: Vec::new(),
                 unsent: VecDeque::new(),
-                owners: Arc::default(),
+                kubelet: self.kubelet,
+                silent: 0,
+                owners: Err("no kubelet is asked: kubelet_socket is empty".to_owned()),
                 gpus: Vec::new(),
+                page: Page::default(),
                 host: Host::default(),
                 is_down: None,
             };
+            let _shown = running.page.show(&running.context.pages);
             life.ready();
             let mut ticks = interval_at(Instant::now(), running.settings.config.collection_interval.get());
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -128,6 +147,9 @@ impl Receiver for Nvml {
                         pass = running.ask() => running.hand_on(pass?).await,
                     },
                 }
+            }
+            if let Some(kubelet) = &running.kubelet {
+                kubelet.close();
             }
             let thread = running.thread;
             spawn_blocking(|| thread.join()).await?;
@@ -149,8 +171,13 @@ struct Running {
     xids: Vec<Xid>,
     /// Log records that will be offered again.
     unsent: VecDeque<Batch>,
-    owners: Arc<Owners>,
-    gpus: Vec<Identity>,
+    kubelet: Option<Kubelet>,
+    /// Passes since the kubelet has answered.
+    silent: u32,
+    /// Who uses what, or why the kubelet does not say.
+    owners: Result<Arc<Owners>, String>,
+    gpus: Vec<(Identity, Users)>,
+    page: Page,
     host: Host,
     /// Whether the driver was missing in the last pass; `None` before the first.
     is_down: Option<bool>,
@@ -159,6 +186,7 @@ struct Running {
 impl Running {
     /// One pass over the GPUs; `None` where the thread has ended, which is replaced then.
     async fn ask(&mut self) -> Result<Option<Pass>, Error> {
+        self.ask_kubelet().await;
         let at = self.context.doors.clock.now_unix_nanos();
         let (reply, answer) = sync_channel(1);
         let ask = Ask { at, xids: std::mem::take(&mut self.xids), owners: self.owners.clone(), reply };
@@ -175,11 +203,31 @@ impl Running {
         Ok(pass)
     }
 
+    async fn ask_kubelet(&mut self) {
+        let Some(kubelet) = &self.kubelet else { return };
+        let socket = &self.settings.config.kubelet_socket;
+        let owners =
+            kubelet.owners().await.map_err(|error| format!("the kubelet does not answer on {socket}: {error}"));
+        match (&self.owners, &owners) {
+            (Ok(_), Err(error)) if self.silent == 0 => tracing::warn!(receiver = %self.context.id, "{error}"),
+            (Err(_), Ok(_)) => {
+                tracing::info!(receiver = %self.context.id, "the kubelet on {socket} says who uses the GPUs");
+            }
+            _ => {}
+        }
+        // A kubelet that restarts is silent for a while; its devices stay with their pods meanwhile.
+        self.silent = if owners.is_ok() { 0 } else { self.silent.saturating_add(1) };
+        if owners.is_ok() || self.owners.is_err() || self.silent > MOST_SILENT {
+            self.owners = owners.map(Arc::new);
+        }
+    }
+
     async fn hand_on(&mut self, pass: Option<Pass>) {
         let Some(pass) = pass else { return };
         self.say(pass.down.as_deref(), &pass.host);
         if pass.down.is_none() {
             (self.gpus, self.host) = (pass.gpus, pass.host);
+            self.page.set(&self.gpus);
         }
         for _ in 0..self.unsent.len() {
             if let Some(record) = self.unsent.pop_front() {
@@ -209,11 +257,10 @@ impl Running {
 
     /// Hands on the log record of an XID, and remembers it for the next pass.
     async fn log(&mut self, xid: Xid) {
-        let gpu = self.gpus.iter().find(|gpu| gpu.uuid == xid.uuid);
-        let owner = self.owners.get(&xid.uuid).and_then(|owners| owners.first());
+        let gpu = self.gpus.iter().find(|(gpu, _)| gpu.uuid == xid.uuid && gpu.instance.is_none());
         let nameless = || vec![("UUID", xid.uuid.clone())];
         let label = self.settings.config.hostname_label;
-        let labels = gpu.map_or_else(nameless, |gpu| gpu.dcgm(&self.host, label, owner));
+        let labels = gpu.map_or_else(nameless, |(gpu, users)| gpu.dcgm(&self.host, label, users.owners.first()));
         let at = self.context.doors.clock.now_unix_nanos();
         let record = xids::record(&xid, &labels, &self.settings.host, at);
         tracing::warn!(receiver = %self.context.id, uuid = xid.uuid, "XID {}: {}", xid.number, xids::meaning(xid.number));

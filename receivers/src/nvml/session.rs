@@ -10,6 +10,7 @@ use std::thread;
 
 use nvml_wrapper::Nvml;
 use nvml_wrapper::error::NvmlError;
+use pipeline::doors::Files;
 use tokio::sync::mpsc;
 
 use super::catalogue::{Catalogue, Own, Place};
@@ -19,15 +20,16 @@ use super::gpu::{Around, Gpu};
 use super::labels::{Host, Identity, Labels};
 use super::owners::Owners;
 use super::points::Points;
+use super::processes::Processes;
 use super::reading::{Number, Set};
 use super::semconv::{self, State};
+use super::users::Users;
 use super::xids::{self, Orders, Seen, StopAtEnd, Xid};
 
 /// GPUs whose XIDs are remembered.
 const MOST_GPUS: usize = 1024;
 
 /// What the thread needs to know once.
-#[derive(Debug)]
 pub struct Settings {
     /// The config.
     pub config: Config,
@@ -37,6 +39,8 @@ pub struct Settings {
     pub wanted: Set,
     /// The host's name.
     pub host: String,
+    /// Where `/proc` is.
+    pub files: Arc<dyn Files>,
 }
 
 /// One question: a pass over all GPUs.
@@ -45,8 +49,8 @@ pub struct Ask {
     pub at: u64,
     /// XIDs since the last pass.
     pub xids: Vec<Xid>,
-    /// Who uses what.
-    pub owners: Arc<Owners>,
+    /// Who uses what, as the kubelet says, or why it says nothing.
+    pub owners: Result<Arc<Owners>, String>,
     /// Where the answer goes.
     pub reply: SyncSender<Pass>,
 }
@@ -60,8 +64,8 @@ pub struct Pass {
     pub items: usize,
     /// Why there is no driver, if there is none.
     pub down: Option<String>,
-    /// The GPUs that have answered at least once.
-    pub gpus: Vec<Identity>,
+    /// The GPUs and instances that have answered at least once, and who uses them.
+    pub gpus: Vec<(Identity, Users)>,
     /// The host, with its driver.
     pub host: Host,
 }
@@ -79,8 +83,11 @@ impl Thread {
     /// When the system has no thread left.
     pub fn start(settings: Arc<Settings>, xids: mpsc::Sender<Xid>) -> io::Result<Thread> {
         let (asks, asked) = sync_channel(1);
-        let serve =
-            move || Server { settings: &settings, xids, seen: HashMap::new(), series: Vec::new() }.serve(&asked);
+        let serve = move || {
+            let processes = Processes::new(settings.files.clone(), settings.config.dynamo);
+            let (seen, series) = (HashMap::new(), Vec::new());
+            Server { settings: &settings, xids, seen, series, processes }.serve(&asked);
+        };
         let handle = thread::Builder::new().name("nvml".to_owned()).spawn(serve)?;
         Ok(Thread { asks, handle })
     }
@@ -104,6 +111,7 @@ struct Server<'s> {
     seen: HashMap<String, Seen>,
     /// The series of the last pass.
     series: Vec<(Place, Labels)>,
+    processes: Processes,
 }
 
 impl Server<'_> {
@@ -162,15 +170,22 @@ impl Server<'_> {
         let mut points = Points::new(&settings.catalogue, ask.at);
         let host_labels = Labels::new(&host.labels(settings.config.hostname_label));
         points.add(Own::Up.place(), &host_labels, Number::Int(1));
-        let around = Around { nvml, settings, host, owners: &ask.owners, at: ask.at };
+        let none = Owners::new();
+        let (owners, no_kubelet) = match &ask.owners {
+            Ok(owners) => (&**owners, None),
+            Err(error) => (&none, Some(error.as_str())),
+        };
+        let around = Around { nvml, settings, host, owners, no_kubelet, at: ask.at };
         for (index, slot) in (0..).zip(gpus.iter_mut()) {
-            match slot.read(index, &around, &self.seen, orders, &mut points) {
+            match slot.read(index, &around, &self.seen, orders, &mut self.processes, &mut points) {
                 Ok(()) => {}
                 Err(error) if verdict(&error) == Verdict::DriverGone => return Err((ask, error)),
                 Err(error) => slot.missing(index, &error, &around, &mut points),
             }
         }
-        let gpus = gpus.iter().filter_map(|slot| slot.gpu.as_ref()).map(|gpu| gpu.identity.clone()).collect();
+        self.processes.end_pass();
+        let known = gpus.iter().filter_map(|slot| slot.gpu.as_ref()).flat_map(Gpu::users);
+        let gpus = known.map(|(identity, users)| (identity.clone(), users.clone())).collect();
         self.answer(&ask, points, None, gpus, host.clone());
         Ok(())
     }
@@ -185,7 +200,14 @@ impl Server<'_> {
         self.answer(ask, points, Some(error.to_string()), Vec::new(), host);
     }
 
-    fn answer(&mut self, ask: &Ask, points: Points<'_>, down: Option<String>, gpus: Vec<Identity>, host: Host) {
+    fn answer(
+        &mut self,
+        ask: &Ask,
+        points: Points<'_>,
+        down: Option<String>,
+        gpus: Vec<(Identity, Users)>,
+        host: Host,
+    ) {
         let (request, items, series) = points.write(&host.name, &self.series);
         self.series = series;
         // Whoever asked may have gone away meanwhile.
@@ -216,6 +238,7 @@ impl<'nvml> Slot<'nvml> {
         around: &Around<'_, 'nvml>,
         seen: &HashMap<String, Seen>,
         orders: &Orders,
+        processes: &mut Processes,
         points: &mut Points<'_>,
     ) -> Result<(), NvmlError> {
         let known = if self.missing.is_some() { None } else { self.gpu.take() };
@@ -228,7 +251,7 @@ impl<'nvml> Slot<'nvml> {
             }
         };
         let gpu = self.gpu.insert(gpu);
-        gpu.read(around, seen.get(&gpu.identity.uuid), points)?;
+        gpu.read(around, seen.get(&gpu.identity.uuid), processes, points)?;
         if self.missing.take().is_some() {
             tracing::info!(gpu = index, uuid = gpu.identity.uuid, "the GPU answers again");
         }

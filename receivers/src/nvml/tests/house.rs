@@ -1,19 +1,10 @@
-//! What every receiver must do, and what the config and the file of counters say about themselves.
+//! What the config and the file of counters say about themselves.
 
 use pipeline::config::testing;
-use pipeline::testing::conformance;
-use tokio::time::sleep;
 
 use super::{Config, L4, Rig};
-use crate::nvml::Factory;
 use crate::nvml::counters;
 use crate::nvml::reading::{ALL, Kind, Reading};
-
-#[tokio::test(start_paused = true)]
-async fn it_does_what_every_receiver_must() {
-    let tick = async |_: &pipeline::testing::World| sleep(std::time::Duration::from_secs(1)).await;
-    conformance::receiver::<Factory>("{library: /nowhere/libnvidia-ml.so.1, collection_interval: 1s}", tick).await;
-}
 
 #[test]
 fn settings_that_cannot_work_are_told() {

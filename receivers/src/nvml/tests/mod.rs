@@ -1,6 +1,7 @@
 //! The receiver with the real wrapper and the fake driver, loaded as the real one is; a paused clock, and a pass for each
 //! of its ticks.
 
+mod attribution;
 mod dcgm;
 mod house;
 mod parts;
