@@ -667,14 +667,17 @@ async fn a_yes_from_memory_is_known_before_everything_that_hands_on() {
             Arc::new(Holder { held: Mutex::default(), next, diary, context })
         })))
     }
-    for (exporters, expected) in [("memory", true), ("waits", false), ("direct", false), ("memory waits", false)] {
+    let cases = [("memory", true), ("waits", false), ("direct", false), ("stores", false), ("memory waits", false)];
+    for (exporters, expected) in cases {
         let waiting = QueueSettings { wait_for_result: true, ..QueueSettings::default() };
+        let storing = QueueSettings { storage: Some(id("file_storage")), ..QueueSettings::default() };
         let planned = Planned::new()
             .receiver("in")
             .processor("early", early)
             .processor("plain", |_, _| plain(Ok))
             .exporter("memory")
             .exporter_with("waits", delivery::Settings { queue: waiting, ..delivery::Settings::default() })
+            .exporter_with("stores", delivery::Settings { queue: storing, ..delivery::Settings::default() })
             .exporter_with("direct", delivery::Settings::direct())
             .pipeline("logs", "in", "early plain", exporters);
         stop_cleanly(planned.start().await.unwrap()).await;
