@@ -191,7 +191,7 @@ pub fn histograms(count: usize, points: usize) -> Bytes {
                     labels(w, histogram_point::ATTRIBUTES, n);
                 });
             }
+            w.varint(metric::TEMPORALITY, 2);
         });
-        w.message(metric::HISTOGRAM, |w| w.varint(metric::TEMPORALITY, 2));
     })
 }

@@ -453,6 +453,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn as_long_as_something_is_taken_every_offending_entry_is_found() {
+        let mut script = Script::new(1000, 1000, []);
+        script.spoilt = (0..1000).step_by(50).collect();
+        let exported = Progress::default().export(&batch(), &script, Dropped::default()).await;
+        assert_eq!(exported, receipt(&[("spoilt", 20)]));
+        let single = |sent: &&Vec<u32>| sent.len() == 1;
+        assert!(script.sent().iter().filter(single).count() >= 20);
+    }
+
+    #[tokio::test]
     async fn the_search_ends_where_everything_is_spoiled() {
         let mut script = Script::new(10_000, 10_000, []);
         script.spoilt = (0..10_000).collect();

@@ -50,6 +50,10 @@ pub fn of_2(pusher: &Pusher, response: &Response, request: &Request) -> Result<A
             dropped.add_reason(Reason::new("not_written", message), missing(written));
             Ok(Answer::Taken(dropped))
         }
+        // What it complains of, exemplars perhaps, is no sample.
+        Some(written) if response.status == StatusCode::BAD_REQUEST && written >= sent => {
+            Ok(Answer::Taken(Dropped::default()))
+        }
         // It has stored the rest. Samples of a series that has later ones by now would be refused if they came again, so
         // that the search for what spoils the request would find the wrong ones.
         Some(written) if response.status == StatusCode::BAD_REQUEST && written > 0 && request.repeats => {

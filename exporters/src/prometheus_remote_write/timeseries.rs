@@ -55,18 +55,41 @@ pub(super) struct Family {
     pub unit: Symbol,
 }
 
+#[derive(Clone)]
 pub(super) struct Entry {
     /// Milliseconds since 1970.
     time: i64,
-    pub bytes: Range<usize>,
+    pub bytes: Span,
     /// Among `bytes` in 1.0, among `refs` in 2.0.
-    pub labels: Range<usize>,
-    pub exemplars: Range<usize>,
-    pub family: usize,
+    pub labels: Span,
+    pub exemplars: Span,
+    pub family: u32,
     /// Points of the batch that begin here: 1 for the first series of a point, else 0.
-    items: usize,
-    lane: usize,
+    items: u16,
     pub is_histogram: bool,
+}
+
+/// A range in what a batch became, which is less than 4 GiB.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    fn new(range: Range<usize>) -> Span {
+        let end = |at| u32::try_from(at).expect("a batch is bounded far below 4 GiB");
+        Span { start: end(range.start), end: end(range.end) }
+    }
+
+    /// As it indexes.
+    pub fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
 }
 
 /// Where the labels of a series come from.
@@ -150,12 +173,11 @@ impl TimeSeries {
         }
         self.entries.push(Entry {
             time,
-            bytes: start..self.bytes.len(),
-            labels,
-            exemplars: first_exemplar..self.exemplars.len(),
-            family: self.families.len().saturating_sub(1),
-            items,
-            lane: 0,
+            bytes: Span::new(start..self.bytes.len()),
+            labels: Span::new(labels),
+            exemplars: Span::new(first_exemplar..self.exemplars.len()),
+            family: u32::try_from(self.families.len().saturating_sub(1)).unwrap_or(0),
+            items: u16::try_from(items).unwrap_or(u16::MAX),
             is_histogram,
         });
         written
@@ -202,23 +224,26 @@ impl TimeSeries {
 
     /// Spreads what was pushed over as many lanes as it fills with so many samples each, at most `lanes`, and orders it.
     pub fn order(&mut self, lanes: usize, samples: usize) {
+        if !self.entries.is_sorted_by_key(|e| e.time) {
+            self.entries.sort_by_key(|e| e.time);
+        }
         let lanes = self.entries.len().div_ceil(samples).clamp(1, lanes.max(1));
-        if lanes > 1 {
-            let hash = Hash::default();
-            for at in 0..self.entries.len() {
-                self.entries[at].lane = self.series_hash(hash, &self.entries[at]) as usize % lanes;
-            }
+        if lanes == 1 {
+            self.lanes = std::iter::once(0..self.entries.len()).collect();
+            return;
         }
-        if !self.entries.is_sorted_by_key(|e| (e.lane, e.time)) {
-            self.entries.sort_by_key(|e| (e.lane, e.time));
+        let hash = Hash::default();
+        let mut by_lane: Vec<Vec<Entry>> = vec![Vec::with_capacity(self.entries.len() / lanes); lanes];
+        for entry in &self.entries {
+            by_lane[self.series_hash(hash, entry) as usize % lanes].push(entry.clone());
         }
-        let mut start = 0;
-        self.lanes = (0..lanes)
-            .map(|lane| {
-                let end = self.entries.partition_point(|e| e.lane <= lane);
-                std::mem::replace(&mut start, end)..end
-            })
-            .collect();
+        self.entries.clear();
+        self.lanes.clear();
+        for mut entries in by_lane {
+            let start = self.entries.len();
+            self.entries.append(&mut entries);
+            self.lanes.push(start..self.entries.len());
+        }
     }
 
     /// How many lanes there are.
@@ -282,11 +307,11 @@ impl TimeSeries {
 
     fn labels(&self, entry: &Entry) -> Result<Vec<(&str, &str)>, WireError> {
         if self.message == Message::V2 {
-            let pairs = self.refs[entry.labels.clone()].chunks_exact(2);
+            let pairs = self.refs[entry.labels.range()].chunks_exact(2);
             return Ok(pairs.map(|pair| (self.symbols.text(pair[0]), self.symbols.text(pair[1]))).collect());
         }
         let mut out = Vec::new();
-        for label in Fields::new(&self.bytes.as_slice()[entry.labels.clone()]) {
+        for label in Fields::new(&self.bytes.as_slice()[entry.labels.range()]) {
             let (mut name, mut value) = ("", "");
             for field in Fields::new(label?.value.bytes()?) {
                 let field = field?;
@@ -314,7 +339,8 @@ impl TimeSeries {
         while let Some(first) = rest.first() {
             // Neighbours are copied at once.
             let run = rest.windows(2).take_while(|pair| pair[0].bytes.end == pair[1].bytes.start).count() + 1;
-            request.extend_from_slice(&self.bytes.as_slice()[first.bytes.start..rest[run - 1].bytes.end]);
+            let bytes = first.bytes.range().start..rest[run - 1].bytes.range().end;
+            request.extend_from_slice(&self.bytes.as_slice()[bytes]);
             rest = &rest[run..];
         }
         (request, entries.len())
@@ -328,8 +354,8 @@ impl TimeSeries {
 
     fn series_hash(&self, hash: Hash, entry: &Entry) -> u64 {
         match self.message {
-            Message::V1 => hash.of(&self.bytes.as_slice()[entry.labels.clone()]),
-            Message::V2 => self.refs[entry.labels.clone()]
+            Message::V1 => hash.of(&self.bytes.as_slice()[entry.labels.range()]),
+            Message::V2 => self.refs[entry.labels.range()]
                 .iter()
                 .fold(0, |all, symbol| hash.of(&(all ^ u64::from(*symbol)).to_le_bytes())),
         }
@@ -337,5 +363,5 @@ impl TimeSeries {
 }
 
 fn items(entries: &[Entry]) -> usize {
-    entries.iter().map(|e| e.items).sum()
+    entries.iter().map(|e| usize::from(e.items)).sum()
 }

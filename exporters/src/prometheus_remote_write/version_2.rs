@@ -42,16 +42,16 @@ pub(super) fn write(series: &TimeSeries, entries: &[Entry], most_bytes: usize) -
 }
 
 fn write_series(out: &mut Writer, series: &TimeSeries, entry: &Entry, table: &mut Table<'_>) {
-    write_refs(out, &series.refs[entry.labels.clone()], table);
-    out.raw(&series.bytes.as_slice()[entry.bytes.clone()]);
-    for exemplar in &series.exemplars[entry.exemplars.clone()] {
+    write_refs(out, &series.refs[entry.labels.range()], table);
+    out.raw(&series.bytes.as_slice()[entry.bytes.range()]);
+    for exemplar in &series.exemplars[entry.exemplars.range()] {
         out.message(EXEMPLARS, |out| {
             write_refs(out, &series.refs[exemplar.labels.clone()], table);
             out.double(EXEMPLAR_VALUE, exemplar.value);
             out.int64(EXEMPLAR_TIMESTAMP, exemplar.time);
         });
     }
-    let Some(family) = series.families.get(entry.family) else { return };
+    let Some(family) = series.families.get(entry.family as usize) else { return };
     out.message(METADATA, |out| {
         for (field, value) in
             [(TYPE, family.kind), (HELP_REF, table.place(family.help)), (UNIT_REF, table.place(family.unit))]
@@ -70,10 +70,11 @@ fn write_refs(out: &mut Writer, refs: &[Symbol], table: &mut Table<'_>) {
 /// The most bytes that an entry adds, symbols included.
 fn most_size(series: &TimeSeries, entry: &Entry, table: &Table<'_>) -> usize {
     let refs = |refs: &[Symbol]| refs.iter().map(|symbol| REFERENCE + table.most_cost(*symbol)).sum::<usize>();
-    let exemplars = &series.exemplars[entry.exemplars.clone()];
-    let family = series.families.get(entry.family).map_or(0, |f| table.most_cost(f.help) + table.most_cost(f.unit));
-    refs(&series.refs[entry.labels.clone()])
-        + entry.bytes.len()
+    let exemplars = &series.exemplars[entry.exemplars.range()];
+    let family =
+        series.families.get(entry.family as usize).map_or(0, |f| table.most_cost(f.help) + table.most_cost(f.unit));
+    refs(&series.refs[entry.labels.range()])
+        + entry.bytes.range().len()
         + exemplars.iter().map(|e| AROUND + refs(&series.refs[e.labels.clone()])).sum::<usize>()
         + family
         + AROUND

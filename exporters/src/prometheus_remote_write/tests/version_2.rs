@@ -271,7 +271,7 @@ async fn what_is_stored_is_not_sent_again_where_its_series_went_on() {
 
 #[tokio::test]
 async fn what_was_taken_but_not_written_is_dropped_with_a_reason() {
-    let far = FarSide::start([written(200, 2, 0), written(200, 0, 0)]).await;
+    let far = FarSide::start([written(200, 2, 0), written(200, 0, 0), written(400, 5, 0)]).await;
     let exporter = exporter(&far, "");
     let receipt = exporter.export(&points(5)).await.unwrap();
     assert_eq!(
@@ -279,4 +279,5 @@ async fn what_was_taken_but_not_written_is_dropped_with_a_reason() {
         [(Reason::new("not_written", "the far side answered 200 OK but wrote 2 of 5 samples"), 3)]
     );
     assert_eq!(dropped(&exporter.export(&points(5)).await.unwrap()), [("not_written", 5)]);
+    assert_eq!(dropped(&exporter.export(&points(5)).await.unwrap()), [], "all of it was written");
 }
