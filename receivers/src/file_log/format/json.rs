@@ -122,10 +122,10 @@ impl<'a> Scanner<'a> {
         let bytes = self.text.as_bytes();
         let mut escaped = false;
         loop {
-            let Some(found) = bytes.get(self.at..).and_then(|rest| memchr2(b'"', b'\\', rest)) else {
+            let Some(found) = quote_or_backslash(bytes, self.at) else {
                 return Err(JsonError { what: "a string has no end", at: start });
             };
-            self.at += found;
+            self.at = found;
             if bytes[self.at] == b'"' {
                 let raw = &self.text[start..self.at];
                 self.at += 1;
@@ -207,6 +207,27 @@ impl<'a> Scanner<'a> {
         }
         Err(JsonError { what: "an object or array has no end", at: start })
     }
+}
+
+/// Where the next quote or backslash stands. Most strings are short, so the first bytes are looked at in words, without a
+/// call; a search with vectors takes the rest.
+#[inline]
+fn quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    // The lowest bit set belongs to the first byte that is zero.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let mut at = from;
+    for _ in 0..4 {
+        let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else { break };
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64));
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    memchr2(b'"', b'\\', bytes.get(at..)?).map(|found| at + found)
 }
 
 /// The members of the object that a text is, in the order they stand; duplicates too. Ends after the first error.
@@ -333,6 +354,17 @@ mod tests {
             ["x", "-1.5e+3", r#"{"d":["}",1]}"#, "[]", "Bool(true)", "Null", "0"]
         );
         assert_eq!(members(" {} "), Ok(vec![]));
+    }
+
+    #[test]
+    fn strings_of_any_length_end_at_their_quote() {
+        for len in 0..80 {
+            let inside = "é\u{7f}!#[]".chars().cycle().take(len).collect::<String>();
+            assert_eq!(
+                texts(&format!("{{\"{inside}\":\"{inside}\",\"k\":\"\\\"{inside}\"}}")),
+                [inside.clone(), format!("\"{inside}")]
+            );
+        }
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub fn write(
     (known, observed): (Option<u64>, u64),
     record: &mut Record<'_>,
 ) -> Result<(), JsonError> {
-    let mut seen: SmallVec<[&str; 32]> = SmallVec::new();
+    let mut seen = Seen::default();
     let (mut time, mut level) = (None, None);
     let (mut trace, mut span, mut flags) = (None, None, None);
     let mut dropped = 0u64;
@@ -111,10 +111,10 @@ pub fn write(
             (Use::TraceFlags, Raw::Str(text)) => flags = flags.or_else(|| trace_flags(text.raw)),
             (_, Raw::Null | Raw::Nested(_)) => {}
             (Use::Level | Use::TraceId | Use::SpanId | Use::TraceFlags, _) if fields != Fields::Usual => {}
-            _ if seen.contains(&key.raw) || taken.has(key.raw) => {}
-            _ if seen.len() == MOST_ATTRIBUTES => dropped += 1,
+            _ if seen.has(key.raw) || taken.has(key.raw) => {}
+            _ if seen.keys.len() == MOST_ATTRIBUTES => dropped += 1,
             _ => {
-                seen.push(key.raw);
+                seen.add(key.raw);
                 attribute(key, value, purpose == Use::Id, record);
             }
         }
@@ -127,6 +127,31 @@ pub fn write(
     record.trace(trace, span, flags);
     record.dropped_attributes(dropped);
     Ok(())
+}
+
+/// The keys of a line that are attributes by now.
+#[derive(Default)]
+struct Seen<'a> {
+    keys: SmallVec<[&'a str; 32]>,
+    /// A bit for each key, so that most new ones need not be compared with those before them.
+    bits: u64,
+}
+
+impl<'a> Seen<'a> {
+    fn bit(key: &str) -> u64 {
+        let (first, last) = (key.as_bytes().first().copied(), key.as_bytes().last().copied());
+        let mixed = key.len() * 7 + usize::from(first.unwrap_or(0)) * 3 + usize::from(last.unwrap_or(0));
+        1 << (mixed % 64)
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.bits & Seen::bit(key) != 0 && self.keys.contains(&key)
+    }
+
+    fn add(&mut self, key: &'a str) {
+        self.bits |= Seen::bit(key);
+        self.keys.push(key);
+    }
 }
 
 fn attribute(key: Str<'_>, value: Raw<'_>, as_text: bool, record: &mut Record<'_>) {
