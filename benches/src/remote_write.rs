@@ -25,11 +25,14 @@ pub fn run(options: &Options) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     let version_2 = "protobuf_message: io.prometheus.write.v2.Request";
     let rules = "write_relabel_configs: [{source_labels: [__name__], regex: 'none_.*', action: drop}]";
+    let one = "remote_write_queue: {num_consumers: 1}";
     println!("| batch | config | samples | ns a sample |\n| --- | --- | --- | --- |");
     for (what, payload, samples) in [("gauges", gauges(100, 100), 10_000), ("histograms", histograms(100, 10), 22_000)]
     {
         let batch = batch(Signal::Metrics, payload)?;
-        for (config, yaml) in [("1.0", ""), ("2.0", version_2), ("1.0 with a rule", rules)] {
+        for (config, yaml) in
+            [("1.0", ""), ("1.0, one request at a time", one), ("2.0", version_2), ("1.0 with a rule", rules)]
+        {
             if !format!("{what} {config}").contains(only) {
                 continue;
             }
