@@ -332,6 +332,23 @@ mod tests {
         assert_eq!(answer.unwrap(), b"cba");
     }
 
+    #[tokio::test]
+    async fn a_unix_socket_is_connected_to_by_its_path() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sock");
+        let far = tokio::net::UnixListener::bind(&path).unwrap();
+        let mut near = RealNet.connect(&format!("unix:{}", path.display())).await.unwrap();
+        let (mut taken, _) = far.accept().await.unwrap();
+        taken.write_all(b"abc").await.unwrap();
+        let mut read = [0; 3];
+        near.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"abc");
+        let nowhere = RealNet.connect(&format!("unix:{}/none", folder.path().display())).await;
+        assert_eq!(nowhere.err().unwrap().kind(), io::ErrorKind::NotFound);
+    }
+
     fn glob(root: &Path, pattern: &str) -> Vec<String> {
         let glob = Glob::new(&format!("{}/{pattern}", root.display())).unwrap();
         let found = RealFiles.glob(&glob);

@@ -33,6 +33,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pipeline::batch::{Batch, Signal};
@@ -41,7 +42,7 @@ use pipeline::registry::ReceiverFactory;
 use pipeline::telemetry::Drops;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use self::catalogue::Catalogue;
 pub use self::config::Config;
@@ -60,6 +61,8 @@ const MOST_XIDS: usize = 256;
 const MOST_RECORDS: usize = 64;
 /// Passes without an answer of the kubelet after which its last one counts no more.
 const MOST_SILENT: u32 = 12;
+/// How long a stop waits for the driver.
+const PATIENCE: Duration = Duration::from_secs(2);
 const MOST_FILE_BYTES: usize = 1 << 20;
 
 /// Builds `nvml` receivers.
@@ -152,7 +155,10 @@ impl Receiver for Nvml {
                 kubelet.close();
             }
             let thread = running.thread;
-            spawn_blocking(|| thread.join()).await?;
+            // A driver that hangs is not waited for; its thread ends with the process.
+            if let Ok(joined) = timeout(PATIENCE, spawn_blocking(|| thread.join())).await {
+                joined?;
+            }
             Ok(())
         })
     }

@@ -106,6 +106,23 @@ async fn the_kubelet_says_which_pod_has_a_gpu_and_shared_ones_have_a_series_for_
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_log_record_of_an_xid_names_the_pod() {
+    let rig = with_kubelet("", |w| pod(w, ["prod", "worker-0", "main"], &["GPU-1"])).await;
+    rig.pass(0).await;
+    rig.driver
+        .play(&format!("driver = 580.1\n{}", SCRIPT.replacen("temperature_0", "xid = - 31 -\ntemperature_0", 1)))
+        .unwrap();
+    let is_log = |batch: &pipeline::Batch| batch.signal() == pipeline::Signal::Logs;
+    let batches = rig.sink.wait_until(|all| all.iter().any(is_log)).await;
+    let records: Vec<String> = batches.iter().filter(|batch| is_log(batch)).flat_map(super::records).collect();
+    assert!(
+        records.len() == 1 && records[0].contains("container=\"main\",namespace=\"prod\",pod=\"worker-0\""),
+        "{records:?}"
+    );
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_kubelet_the_cgroups_of_the_processes_tell_pod_and_container() {
     let rig = Rig::without_driver();
     let id = "0123456789abcdef".repeat(4);
