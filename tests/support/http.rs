@@ -34,6 +34,7 @@ fn request(address: &str, head: &str, body: &[u8]) -> Result<(u16, String), Stri
 }
 
 /// Percent-encodes a query parameter.
+#[cfg(feature = "peers")]
 pub fn encode(text: &str) -> String {
     text.bytes()
         .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })

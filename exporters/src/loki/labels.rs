@@ -87,7 +87,13 @@ pub fn write_legal_name(out: &mut String, name: &str) {
     if name.starts_with(|c: char| c.is_ascii_digit()) {
         out.push_str("key_");
     }
-    out.extend(name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
+    // Most names are legal but for a few dots: what stands between goes as it is.
+    for (i, piece) in name.split(|c: char| !c.is_ascii_alphanumeric()).enumerate() {
+        if i > 0 {
+            out.push('_');
+        }
+        out.push_str(piece);
+    }
 }
 
 /// Appends text in quotes, as Go quotes it.
