@@ -48,7 +48,8 @@ struct Label<'a> {
 pub struct Labels<'a> {
     made: String,
     gathered: Vec<Label<'a>>,
-    sorted: Vec<Label<'a>>,
+    /// Places in `gathered` by name: at first those of the point before, whose labels mostly came the same way.
+    order: Vec<usize>,
     shared: (usize, usize),
     joined: String,
 }
@@ -134,26 +135,33 @@ impl<'a> Labels<'a> {
     /// Hands over what was gathered, in order: without `__name__`, and without `extra` (`le`, `quantile`), whose place
     /// the series' own takes.
     pub fn resolve(&mut self, extra: &str, mut take: impl FnMut(&str, &str)) {
-        let Labels { made, gathered, sorted, joined, .. } = self;
+        let Labels { made, gathered, order, joined, .. } = self;
         let text = |t: Text<'a>| match t {
             Text::Lent(text) => text,
             Text::Made { start, end } => &made[start..end],
         };
-        sorted.clear();
-        sorted.extend_from_slice(gathered);
-        sorted.sort_by(|a, b| text(a.name).cmp(text(b.name)).then(a.origin.cmp(&b.origin)).then(a.key.cmp(b.key)));
-        for group in sorted.chunk_by(|a, b| text(a.name) == text(b.name)) {
-            let Some(last) = group.last() else { continue };
+        let name_of = |at: usize| text(gathered[at].name);
+        let as_before = order.len() == gathered.len() && order.is_sorted_by(|a, b| name_of(*a) < name_of(*b));
+        if !as_before {
+            order.clear();
+            order.extend(0..gathered.len());
+            order.sort_by(|a, b| {
+                let (a, b) = (&gathered[*a], &gathered[*b]);
+                text(a.name).cmp(text(b.name)).then(a.origin.cmp(&b.origin)).then(a.key.cmp(b.key))
+            });
+        }
+        for group in order.chunk_by(|a, b| !as_before && name_of(*a) == name_of(*b)) {
+            let Some(last) = group.last().map(|at| &gathered[*at]) else { continue };
             let name = text(last.name);
             if name.is_empty() || name == METRIC_NAME || name == extra {
                 continue;
             }
-            let taken = &group[group.partition_point(|l| l.origin < last.origin)..];
+            let taken = &group[group.partition_point(|at| gathered[*at].origin < last.origin)..];
             let value = match taken {
-                [only] => text(only.value),
+                [only] => text(gathered[*only].value),
                 several => {
                     joined.clear();
-                    join(several.iter().map(|l| (l.key, text(l.value))), joined);
+                    join(several.iter().map(|at| (gathered[*at].key, text(gathered[*at].value))), joined);
                     joined.as_str()
                 }
             };
