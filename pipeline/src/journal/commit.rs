@@ -2,10 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::record::{self, Header, Kind};
 use super::{Journal, Pending, Ranges, Record, Settings, Shared};
@@ -28,8 +30,19 @@ struct Group {
     drained: Vec<std::path::PathBuf>,
 }
 
+/// How long a disk that failed is left alone where nobody waits for it.
+const PAUSE: Duration = Duration::from_secs(1);
 /// What is written with one call of the operating system.
 const AT_ONCE: usize = 128 << 10;
+
+/// Nobody writes any longer: whoever waits for an answer is told so.
+impl Drop for Committer {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.closed = true;
+        state.pending.clear();
+    }
+}
 
 impl Committer {
     pub(super) fn new(journal: &Journal) -> Committer {
@@ -42,7 +55,7 @@ impl Committer {
         loop {
             let woken = self.shared.wake.notified();
             let Some(mut group) = self.group(file.is_some()) else {
-                if self.shared.state().closed {
+                if self.is_over() {
                     return;
                 }
                 woken.await;
@@ -56,8 +69,22 @@ impl Committer {
             });
             let Ok((written, result)) = wrote.await else { return };
             group = written;
+            let failed = result.is_err();
             self.settle(group, result, &mut file);
+            if failed {
+                if self.is_over() {
+                    return;
+                }
+                // What is done with can wait for the disk; an append is tried at once.
+                let _ = timeout(PAUSE, self.shared.wake.notified()).await;
+            }
         }
+    }
+
+    /// Whether the journal is closed and nobody waits for an answer.
+    fn is_over(&self) -> bool {
+        let state = self.shared.state();
+        state.closed && state.pending.is_empty()
     }
 
     /// What is to be done now.

@@ -201,6 +201,22 @@ async fn a_full_disk_refuses_and_serves_again_when_there_is_space() {
 }
 
 #[tokio::test]
+async fn a_disk_that_stays_full_keeps_nobody_from_ending() {
+    let bench = new();
+    bench.append("a").await;
+    bench.append("b").await;
+    bench.files.leave_space(Some(0));
+    bench.journal.done(1);
+    assert!(bench.journal.append(record("c", 1)).await.is_err());
+    bench.journal.close();
+    tokio::time::timeout(Duration::from_secs(10), bench.task).await.unwrap().unwrap();
+    assert!(bench.journal.append(record("d", 1)).await.is_err());
+    bench.files.leave_space(None);
+    drop(bench.journal);
+    assert_eq!(start(bench.files.crashed()).rest(), ["a", "b"], "that a is done with could not be noted");
+}
+
+#[tokio::test]
 async fn a_folder_belongs_to_one_process() {
     let bench = new();
     let second = open(Arc::new(bench.files.clone()), settings());

@@ -49,8 +49,7 @@ fn request(body: &str, format: Format, histograms: Histograms) -> String {
 #[test]
 fn bodies_become_the_requests_in_the_files() {
     for (name, body, format, histograms) in cases() {
-        let expected = std::fs::read_to_string(path(&format!("{name}.otlp"))).unwrap();
-        assert_eq!(request(body, format, histograms), expected, "{name}");
+        check(&format!("{name}.otlp"), request(body, format, histograms).as_bytes());
     }
 }
 
@@ -115,15 +114,15 @@ fn protobuf() -> Vec<u8> {
 
 #[test]
 fn the_protobuf_body_is_what_prost_writes() {
-    assert_eq!(std::fs::read(path("protobuf.pb")).unwrap(), protobuf());
+    check("protobuf.pb", &protobuf());
 }
 
-/// Writes the files: `cargo test -p receivers write_the_golden_files -- --ignored`. Read the difference.
-#[test]
-#[ignore = "it writes files, for changes that are meant"]
-fn write_the_golden_files() {
-    std::fs::write(path("protobuf.pb"), protobuf()).unwrap();
-    for (name, body, format, histograms) in cases() {
-        std::fs::write(path(&format!("{name}.otlp")), request(body, format, histograms)).unwrap();
+/// Compares with a file. `UPDATE_EXPECTED=1` writes it instead, to be read before it is committed.
+fn check(name: &str, now: &[u8]) {
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write(path(name), now).unwrap();
     }
+    let expected = std::fs::read(path(name)).unwrap();
+    assert_eq!(String::from_utf8_lossy(now), String::from_utf8_lossy(&expected), "{name}");
+    assert_eq!(now, expected, "{name}");
 }
