@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use pipeline::Signal;
-use pipeline::otlp::edit::{self, Attributes, Change, Level, When};
+use pipeline::otlp::edit::{self, Attributes, Change, Level, Rewrite, When};
 use pipeline::otlp::view::{self, AnyValue, KeyValues, resources};
 use pipeline::otlp::{WireError, canonical, check, count, filter, json, split, text};
 use prost::Message;
@@ -98,9 +98,13 @@ pub fn edit(data: &[u8]) {
         a.delete("k")?;
         a.insert("k", "v")?;
         a.retain(|attribute| attribute.value != AnyValue::Empty)?;
+        a.rewrite(|key, _, value| {
+            value.value(AnyValue::Text("value"));
+            Ok(if key == b"new" { Rewrite::Value } else { Rewrite::Keep })
+        })?;
         a.iter()?.try_for_each(|attribute| attribute.map(drop))
     };
-    let level = [Level::Resource, Level::Scope, Level::Item, Level::Point][choice % 4];
+    let level = Level::all(signal)[choice % Level::all(signal).len()];
     let checked = check::full(signal, &request);
     let joined = match checked {
         Ok(_) => canonical(signal, &request).expect("it passed the check").unwrap_or_else(|| request.clone()),

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::arbitrary::Source;
-use super::edit::{self, Attributes, Change, Level, When};
+use super::edit::{self, Attributes, Change, Level, Rewrite, When};
 use super::view::{self, View};
 use super::{WireError, canonical, check, count, filter, json, split, text};
 use crate::batch::{Edited, Signal};
@@ -103,6 +103,18 @@ impl Row {
             (Level::Scope, _) => edit_in(&mut self.scope, |scope| &mut scope.attributes, edit),
             (Level::Item, Item::Span(span)) => edit(&mut span.attributes),
             (Level::Item, Item::Log(log)) => edit(&mut log.attributes),
+            (Level::Event, Item::Span(span)) => span.events.iter_mut().for_each(|event| edit(&mut event.attributes)),
+            (Level::Link, Item::Span(span)) => span.links.iter_mut().for_each(|link| edit(&mut link.attributes)),
+            (Level::Exemplar, Item::Metric(Metric { data: Some(data), .. })) => {
+                let exemplars = match data {
+                    Data::Gauge(data) => &mut data.data_points[0].exemplars,
+                    Data::Sum(data) => &mut data.data_points[0].exemplars,
+                    Data::Histogram(data) => &mut data.data_points[0].exemplars,
+                    Data::ExponentialHistogram(data) => &mut data.data_points[0].exemplars,
+                    Data::Summary(_) => return,
+                };
+                exemplars.iter_mut().for_each(|exemplar| edit(&mut exemplar.filtered_attributes));
+            }
             (Level::Point, Item::Metric(Metric { data: Some(data), .. })) => match data {
                 Data::Gauge(data) => edit(&mut data.data_points[0].attributes),
                 Data::Sum(data) => edit(&mut data.data_points[0].attributes),
@@ -149,6 +161,8 @@ enum Step {
     Copy(When, String, String),
     Delete(String),
     KeepTexts,
+    /// Puts stars in the place of texts, takes numbers away, and keeps the rest.
+    Rewrite,
 }
 
 fn steps(source: &mut Source<'_>) -> Vec<Step> {
@@ -157,7 +171,8 @@ fn steps(source: &mut Source<'_>) -> Vec<Step> {
     (0..=source.below(4))
         .map(|_| {
             let when = [When::Absent, When::Present, When::Always][source.below(3)];
-            match source.below(6) {
+            match source.below(7) {
+                6 => Step::Rewrite,
                 0 => Step::KeepTexts,
                 1 => Step::Copy(when, key(source), key(source)),
                 2 => Step::Delete(key(source)),
@@ -182,6 +197,18 @@ fn on_wire(steps: &[Step], attributes: &mut Attributes<'_>) -> Result<(), WireEr
             Step::KeepTexts => {
                 attributes.retain(|attribute| attribute.value.as_text().is_some())?;
             }
+            Step::Rewrite => attributes.rewrite(|key, attribute, value| {
+                let attribute = view::KeyValue::view(attribute)?;
+                assert_eq!(key, attribute.key.as_bytes());
+                Ok(match attribute.value {
+                    view::AnyValue::Text(_) => {
+                        value.value(view::AnyValue::Text("****"));
+                        Rewrite::Value
+                    }
+                    view::AnyValue::Int(_) => Rewrite::Delete,
+                    _ => Rewrite::Keep,
+                })
+            })?,
         }
     }
     Ok(())
@@ -215,6 +242,16 @@ fn on_objects(steps: &[Step], attributes: &mut Vec<KeyValue>) {
                 }
             }
             Step::Delete(key) => attributes.retain(|attribute| attribute.key != *key),
+            Step::Rewrite => {
+                let value = |attribute: &KeyValue| attribute.value.as_ref().and_then(|v| v.value.clone());
+                attributes.retain(|attribute| !matches!(value(attribute), Some(Value::IntValue(_))));
+                for attribute in attributes.iter_mut() {
+                    if matches!(value(attribute), Some(Value::StringValue(_))) {
+                        let stars = AnyValue { value: Some(Value::StringValue("****".to_owned())) };
+                        *attribute = KeyValue { key: attribute.key.clone(), value: Some(stars), key_strindex: 0 };
+                    }
+                }
+            }
             Step::KeepTexts => attributes
                 .retain(|attribute| matches!(attribute.value, Some(AnyValue { value: Some(Value::StringValue(_)) }))),
         }
@@ -304,8 +341,11 @@ proptest! {
     }
 
     #[test]
-    fn edited_attributes_are_those_of_edited_objects(signal in signals(), bytes in bytes(), level in 0usize..4) {
-        let level = [Level::Resource, Level::Scope, Level::Item, Level::Point][level];
+    fn edited_attributes_are_those_of_edited_objects(signal in signals(), bytes in bytes(), level in 0usize..7) {
+        const LEVELS: [Level; 7] = [
+            Level::Resource, Level::Scope, Level::Item, Level::Point, Level::Event, Level::Link, Level::Exemplar,
+        ];
+        let level = LEVELS[level];
         let mut source = Source(&bytes);
         let steps = steps(&mut source);
         let (_, request) = requests(signal, &mut source);

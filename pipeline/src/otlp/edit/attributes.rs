@@ -20,6 +20,17 @@ pub enum When {
     Always,
 }
 
+/// What becomes of an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rewrite {
+    /// It stays as it is.
+    Keep,
+    /// It is taken away.
+    Delete,
+    /// Its value becomes what was written: the inside of an `AnyValue`.
+    Value,
+}
+
 /// The attributes of a resource, scope, item or data point.
 ///
 /// Where a key occurs more than once, writing leaves one, in the place of the first; deleting takes all away; reading
@@ -247,6 +258,37 @@ impl<'a> Attributes<'a> {
             }
         }
         Ok(deleted)
+    }
+
+    /// Shows every attribute to `change`, in their order: its key and its whole `KeyValue` message as bytes, so that only
+    /// what matters is read, with a writer for the new value.
+    pub fn rewrite(
+        &mut self,
+        mut change: impl FnMut(&[u8], &[u8], &mut Writer) -> Result<Rewrite, WireError>,
+    ) -> Result<(), WireError> {
+        self.load()?;
+        let mut value = Writer::new();
+        for i in 0..self.entries.len() {
+            let entry = self.entries[i];
+            if entry.state == State::Gone {
+                continue;
+            }
+            let inside = inside(entry.now(self.written.as_slice()));
+            let key = if entry.state == State::Kept { entry.key } else { read_key(inside)? };
+            match change(key, inside, &mut value)? {
+                Rewrite::Keep => continue,
+                Rewrite::Delete => self.entries[i].state = State::Gone,
+                Rewrite::Value => {
+                    let mut new = Writer::new();
+                    new.bytes(key_value::KEY, key);
+                    new.bytes(key_value::VALUE, value.as_slice());
+                    value.clear();
+                    self.entries[i].state = self.written(|w, number| w.bytes(number, new.as_slice()));
+                }
+            }
+            self.changed(i);
+        }
+        Ok(())
     }
 
     fn delete_from(&mut self, first: usize, key: &str) -> bool {

@@ -7,12 +7,12 @@ mod items;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-pub use attributes::{Attributes, When};
+pub use attributes::{Attributes, Rewrite, When};
 pub use items::{Change, items};
 
 use super::fields::{
-    exponential_point, histogram_point, log_record, metric, number_point, request, resource, resource_group, scope,
-    scope_group, span, summary_point,
+    event, exemplar, exponential_point, histogram_point, link, log_record, metric, number_point, request, resource,
+    resource_group, scope, scope_group, span, summary_point,
 };
 use super::place::{Fate, Place, data_fields, each_item};
 use super::splice::Splice;
@@ -31,6 +31,12 @@ pub enum Level {
     Item,
     /// Every data point; nothing in traces and logs.
     Point,
+    /// Every event of a span; nothing in metrics and logs.
+    Event,
+    /// Every link of a span; nothing in metrics and logs.
+    Link,
+    /// Every exemplar of a data point, by the attributes that the point left out; nothing in traces and logs.
+    Exemplar,
 }
 
 impl Level {
@@ -41,10 +47,19 @@ impl Level {
             Signal::Traces | Signal::Logs => Level::Item,
         }
     }
+
+    /// All levels that a signal has.
+    pub const fn all(signal: Signal) -> &'static [Level] {
+        match signal {
+            Signal::Traces => &[Level::Resource, Level::Scope, Level::Item, Level::Event, Level::Link],
+            Signal::Metrics => &[Level::Resource, Level::Scope, Level::Point, Level::Exemplar],
+            Signal::Logs => &[Level::Resource, Level::Scope, Level::Item],
+        }
+    }
 }
 
-/// Shows the attributes of every resource, scope, item or data point to `edit`, which may change them, and answers the
-/// new request, or `None` when nothing changed. A resource or scope message that is missing is made when attributes are
+/// Shows the attributes of every message of that level to `edit`, which may change them, and answers the new request, or
+/// `None` when nothing changed. A resource or scope message that is missing is made when attributes are
 /// inserted.
 ///
 /// # Errors
@@ -67,13 +82,23 @@ pub fn attributes<'a>(
                 Ok(Fate::Stays)
             })?;
         }
-        Level::Point if signal == Signal::Metrics => {
+        Level::Event | Level::Link if signal == Signal::Traces => {
+            let numbers =
+                if level == Level::Event { (span::EVENTS, event::ATTRIBUTES) } else { (span::LINKS, link::ATTRIBUTES) };
             each_item(&mut splice, request, false, |splice, place, field, raw| {
-                points(splice, place, field, raw, &mut attributes, edit)?;
+                let in_span = splice.enter(field, raw);
+                each_in(splice, place, raw, numbers, &mut attributes, edit)?;
+                splice.leave(&in_span);
                 Ok(Fate::Stays)
             })?;
         }
-        Level::Item | Level::Point => {}
+        Level::Point | Level::Exemplar if signal == Signal::Metrics => {
+            each_item(&mut splice, request, false, |splice, place, field, raw| {
+                points(splice, place, field, raw, level == Level::Exemplar, &mut attributes, edit)?;
+                Ok(Fate::Stays)
+            })?;
+        }
+        Level::Item | Level::Point | Level::Event | Level::Link | Level::Exemplar => {}
     }
     Ok(splice.finish())
 }
@@ -102,29 +127,59 @@ fn one<'a>(
     Ok(())
 }
 
+/// Edits the attributes, in field `numbers.1`, of every message in field `numbers.0` of a message.
+fn each_in<'a>(
+    splice: &mut Splice<'a>,
+    place: &Place<'a>,
+    message: &'a [u8],
+    numbers: (u32, u32),
+    attributes: &mut Attributes<'a>,
+    edit: Edit<'_, 'a>,
+) -> Result<(), WireError> {
+    for field in Fields::new(message) {
+        let field = field?;
+        if field.number == numbers.0 {
+            one(splice, place, &field, field.value.bytes()?, numbers.1, attributes, edit)?;
+        }
+    }
+    Ok(())
+}
+
+/// Edits the attributes of the points of a metric, or of their exemplars.
 fn points<'a>(
     splice: &mut Splice<'a>,
     place: &Place<'a>,
     field: &Field<'a>,
     raw: &'a [u8],
+    of_exemplars: bool,
     attributes: &mut Attributes<'a>,
     edit: Edit<'_, 'a>,
 ) -> Result<(), WireError> {
     let place = Place { metric: Metric::view(raw)?, ..*place };
     let in_metric = splice.enter(field, raw);
     for data in data_fields(raw)? {
-        let number = match data.number {
-            metric::HISTOGRAM => histogram_point::ATTRIBUTES,
-            metric::EXPONENTIAL_HISTOGRAM => exponential_point::ATTRIBUTES,
-            metric::SUMMARY => summary_point::ATTRIBUTES,
-            _ => number_point::ATTRIBUTES,
+        let (number, exemplars) = match data.number {
+            metric::HISTOGRAM => (histogram_point::ATTRIBUTES, histogram_point::EXEMPLARS),
+            metric::EXPONENTIAL_HISTOGRAM => (exponential_point::ATTRIBUTES, exponential_point::EXEMPLARS),
+            // A summary has no exemplars.
+            metric::SUMMARY if of_exemplars => continue,
+            metric::SUMMARY => (summary_point::ATTRIBUTES, 0),
+            _ => (number_point::ATTRIBUTES, number_point::EXEMPLARS),
         };
         let inside = data.value.bytes()?;
         let in_data = splice.enter(&data, inside);
         for point in Fields::new(inside) {
             let point = point?;
-            if point.number == metric::POINTS {
-                one(splice, &place, &point, point.value.bytes()?, number, attributes, edit)?;
+            if point.number != metric::POINTS {
+                continue;
+            }
+            let raw = point.value.bytes()?;
+            if of_exemplars {
+                let in_point = splice.enter(&point, raw);
+                each_in(splice, &place, raw, (exemplars, exemplar::FILTERED_ATTRIBUTES), attributes, edit)?;
+                splice.leave(&in_point);
+            } else {
+                one(splice, &place, &point, raw, number, attributes, edit)?;
             }
         }
         splice.leave(&in_data);
