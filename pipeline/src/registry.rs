@@ -231,8 +231,9 @@ pub(crate) fn exporter_settings<F: ExporterFactory>(
     let body = Body { removed: F::Config::REMOVED, ..*body };
     let (delivery, config) = decode_pair::<DeliveryConfig, F::Config>(&body, notes);
     let config = config?;
-    let delivery = F::delivery_for(&config).overlaid(&delivery?);
-    let problems = delivery.check().into_iter().chain(config.check()).collect();
+    let said = delivery?;
+    let delivery = F::delivery_for(&config).overlaid(&said);
+    let problems = said.check().into_iter().chain(delivery.check()).chain(config.check()).collect();
     check::problems(problems, &body, notes);
     Some((config, delivery))
 }

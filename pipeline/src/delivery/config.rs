@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::{BatchSettings, QueueSettings, Recovery, RetrySettings, Settings, Sizer};
-use crate::config::{ComponentId, GoDuration};
+use super::{BatchSettings, Overflow, QueueSettings, Recovery, RetrySettings, Settings, Sizer};
+use crate::config::{ComponentId, GoDuration, Problem};
 
 /// `timeout`, `retry_on_failure` and `sending_queue` as an exporter's body has them, beside the exporter's own keys.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -44,8 +44,10 @@ pub struct QueueConfig {
     pub block_on_overflow: Option<bool>,
     /// The name of `block_on_overflow` before 0.126.
     pub blocking: Option<bool>,
+    pub overflow: Option<Overflow>,
     pub storage: Option<String>,
     pub recovery: Option<Recovery>,
+    pub recovery_rate: Option<usize>,
     pub max_age: Option<GoDuration>,
     pub batch: Given<BatchConfig>,
 }
@@ -91,6 +93,33 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Given<T> {
     }
 }
 
+impl DeliveryConfig {
+    /// What contradicts itself, with paths below the exporter's body.
+    pub fn check(&self) -> Vec<Problem> {
+        let Given::Present(queue) = &self.sending_queue else { return Vec::new() };
+        match (queue.blocks(), queue.overflow) {
+            (Some(blocks), Some(overflow)) if blocks != (overflow == Overflow::Block) => vec![Problem::at(
+                "sending_queue.overflow",
+                format!("overflow and block_on_overflow: {blocks} contradict each other; leave out block_on_overflow"),
+            )],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl QueueConfig {
+    fn blocks(&self) -> Option<bool> {
+        self.block_on_overflow.or(self.blocking)
+    }
+}
+
+impl Overflow {
+    /// As the collector's `block_on_overflow` says it.
+    fn of_blocking(blocks: bool) -> Overflow {
+        if blocks { Overflow::Block } else { Overflow::Refuse }
+    }
+}
+
 impl Settings {
     /// These settings with what `config` says in their place.
     #[must_use]
@@ -126,7 +155,8 @@ impl QueueSettings {
         overlay(&mut self.sizer, config.sizer);
         overlay(&mut self.max_bytes, config.max_bytes);
         overlay(&mut self.wait_for_result, config.wait_for_result);
-        overlay(&mut self.block_on_overflow, config.block_on_overflow.or(config.blocking));
+        overlay(&mut self.overflow, config.overflow.or(config.blocks().map(Overflow::of_blocking)));
+        overlay(&mut self.recovery_rate, config.recovery_rate);
         overlay(&mut self.recovery, config.recovery);
         overlay(&mut self.max_age, config.max_age.map(GoDuration::get));
         if let Some(id) = &config.storage {
@@ -200,6 +230,26 @@ mod tests {
     }
 
     #[test]
+    fn overflow_is_said_in_the_collectors_word_or_in_ours() {
+        let overflow = |body: Value| overlaid(Settings::default(), json!({"sending_queue": body})).queue.overflow;
+        assert_eq!(overflow(json!({})), Overflow::Refuse);
+        assert_eq!(overflow(json!({"block_on_overflow": true})), Overflow::Block);
+        assert_eq!(overflow(json!({"blocking": true})), Overflow::Block);
+        assert_eq!(overflow(json!({"overflow": "drop_oldest"})), Overflow::DropOldest);
+        assert_eq!(overflow(json!({"overflow": "drop_newest"})), Overflow::DropNewest);
+        let check = |body: Value| {
+            let config: DeliveryConfig = serde_json::from_value(json!({"sending_queue": body})).unwrap();
+            config.check().into_iter().map(|p| format!("{}: {}", p.path, p.message)).collect::<Vec<_>>()
+        };
+        assert_eq!(check(json!({"block_on_overflow": true, "overflow": "block"})), [""; 0]);
+        assert_eq!(
+            check(json!({"block_on_overflow": true, "overflow": "drop_oldest"})),
+            ["sending_queue.overflow: overflow and block_on_overflow: true contradict each other; \
+              leave out block_on_overflow"]
+        );
+    }
+
+    #[test]
     fn batching_is_off_until_its_block_is_named_even_if_with_nothing_in_it() {
         let batch = |body: Value| overlaid(Settings::default(), json!({"sending_queue": body})).queue.batch;
         assert_eq!(batch(json!({})), None);
@@ -254,5 +304,16 @@ mod tests {
             ["sending_queue.batch.min_size: min_size is 8192, more than queue_size (1000)"]
         );
         assert_eq!(problems(json!({"sending_queue": {"enabled": false, "queue_size": 0}})), [""; 0]);
+        assert_eq!(
+            problems(json!({"sending_queue": {
+                "overflow": "drop_newest", "wait_for_result": true, "recovery": "in_order", "recovery_rate": 1
+            }})),
+            [
+                "sending_queue.overflow: drop_newest does not go with wait_for_result, whose senders hear what became \
+                 of their data; use refuse",
+                "sending_queue.recovery_rate: recovery_rate does not go with recovery: in_order, where what is fresh \
+                 stands behind the backlog",
+            ]
+        );
     }
 }

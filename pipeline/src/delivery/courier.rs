@@ -3,7 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -31,6 +31,8 @@ pub(super) struct Courier {
     pub(super) lost: AtomicU64,
     /// Attempts that are to be repeated.
     pub(super) trouble: Seldom,
+    /// Since when what is tried again is.
+    pub(super) retrying: Mutex<Vec<Instant>>,
 }
 
 /// The code of what is lost at the end of the process.
@@ -154,6 +156,7 @@ impl Courier {
     async fn send(&self, batch: &Batch) -> Result<Receipt, Failure> {
         let started = Instant::now();
         let mut backoff = Backoff::new(&self.retry);
+        let mut retrying = None;
         self.counts.exporting(batch);
         loop {
             let (after, last) = match self.attempt(batch).await {
@@ -176,6 +179,7 @@ impl Courier {
                 let why = Reason::new("retry_exhausted", format!("given up after {limit:?}: {last}"));
                 return Err(Failure::GivenUp { last, why: Some(why) });
             }
+            retrying.get_or_insert_with(|| Retrying::new(self, started));
             if let Some(times) = self.trouble.again() {
                 let (component, signal) = (self.counts.drops.component(), batch.signal());
                 tracing::warn!(component, %signal, times, next_attempt = ?wait, "not delivered yet: {last}");
@@ -185,6 +189,15 @@ impl Courier {
                 return Err(Failure::GivenUp { last, why: Some(why) });
             }
         }
+    }
+
+    /// Since when the first of what is tried again is.
+    pub(super) fn retries_since(&self) -> Option<Instant> {
+        self.retrying().iter().min().copied()
+    }
+
+    fn retrying(&self) -> MutexGuard<'_, Vec<Instant>> {
+        self.retrying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn attempt(&self, batch: &Batch) -> Exported {
@@ -207,7 +220,7 @@ impl Courier {
         for (reason, dropped) in receipt.dropped {
             let dropped = dropped.min(left);
             left -= dropped;
-            self.counts.dropped_by_far_side(dropped, &reason);
+            self.counts.dropped_by_far_side(batch, dropped, &reason);
         }
         self.counts.sent(left);
         self.counts.flow.in_flight.sub(gauge(items));
@@ -229,7 +242,7 @@ impl Courier {
         if reason.code == SHUTDOWN {
             self.lost.fetch_add(nobodys as u64, Ordering::Relaxed);
         }
-        self.counts.dropped(nobodys, reason);
+        self.counts.dropped(&shipment.batch, nobodys, reason);
         self.counts.flow.in_flight.sub(gauge(shipment.batch.items() - stay));
     }
 }
@@ -256,6 +269,28 @@ impl Drop for Returned<'_> {
     fn drop(&mut self) {
         self.courier.counts.returned(self.items);
         self.courier.counts.flow.in_flight.sub(gauge(self.items));
+    }
+}
+
+/// A batch that is tried again.
+struct Retrying<'a> {
+    courier: &'a Courier,
+    since: Instant,
+}
+
+impl Retrying<'_> {
+    fn new(courier: &Courier, since: Instant) -> Retrying<'_> {
+        courier.retrying().push(since);
+        Retrying { courier, since }
+    }
+}
+
+impl Drop for Retrying<'_> {
+    fn drop(&mut self) {
+        let mut retrying = self.courier.retrying();
+        if let Some(at) = retrying.iter().position(|since| *since == self.since) {
+            retrying.swap_remove(at);
+        }
     }
 }
 

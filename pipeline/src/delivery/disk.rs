@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use smallvec::SmallVec;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::sync::{self, Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::lane::LaneSettings;
 use super::queue::{self, Load, Queue};
-use super::{QueueSettings, Recovery, note};
+use super::{Overflow, QueueSettings, Recovery, give_way, note, overflow};
 use crate::batch::{Batch, Signal};
 use crate::component::{Outcome, Reason, Refused};
 use crate::doors::Clock;
@@ -40,6 +40,8 @@ pub(super) struct Disk {
     signal: Signal,
     clock: Clock,
     recovery: Recovery,
+    /// Bytes of the backlog in each second at most, where there is a limit.
+    rate: Option<f64>,
     max_age: Duration,
     capacity: Load,
     used: Mutex<Used>,
@@ -49,6 +51,8 @@ pub(super) struct Disk {
     /// There may be room.
     freed: Notify,
     turns: Arc<Semaphore>,
+    /// Whoever reads the journal has this: it is read by one at a time.
+    reader: sync::Mutex<()>,
     unreadable: Seldom,
     stopping: CancellationToken,
     tasks: TaskTracker,
@@ -82,6 +86,11 @@ pub(super) struct OnDisk {
 }
 
 impl OnDisk {
+    /// Its record.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// It is not done with: it stays on the disk for the next process.
     pub(super) fn stays(&self) {
         let _ = self.stays.set(());
@@ -130,7 +139,7 @@ impl Disk {
         if lost > 0 || found.skipped_bytes > 0 {
             let (component, skipped) = (counts.drops.component(), found.skipped_bytes);
             tracing::warn!(component, %signal, items = lost, "{folder} is damaged: {skipped} bytes in it are no records");
-            counts.dropped(lost, &damaged());
+            counts.lost(lost, &damaged());
         }
         queue.stand_before_disk();
         let turns = match settings.recovery {
@@ -144,6 +153,7 @@ impl Disk {
             signal,
             clock,
             recovery: settings.recovery,
+            rate: (settings.recovery_rate > 0).then_some(settings.recovery_rate as f64),
             max_age: settings.max_age,
             capacity,
             used: Mutex::new(used),
@@ -151,6 +161,7 @@ impl Disk {
             feed: Notify::new(),
             freed: Notify::new(),
             turns: Arc::new(Semaphore::new(turns)),
+            reader: sync::Mutex::new(()),
             unreadable: Seldom::default(),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -166,18 +177,33 @@ impl Disk {
     }
 
     /// Takes a batch, and answers when the disk has it.
-    pub(super) async fn take(self: &Arc<Disk>, lane: Arc<LaneSettings>, batch: Batch, block: bool) -> Outcome {
+    pub(super) async fn take(
+        self: &Arc<Disk>,
+        lane: Arc<LaneSettings>,
+        batch: Batch,
+        at_overflow: Overflow,
+    ) -> Outcome {
         let load = self.queue.load(&batch, &lane);
         while let Err(refused) = self.reserve(load) {
-            if !block || self.stopping.is_cancelled() {
-                self.counts.received(batch.items());
-                self.counts.not_queued(batch.items());
-                self.queue.tell(&refused);
-                return Err(refused);
-            }
-            tokio::select! {
-                () = self.freed.notified() => {}
-                () = tokio::time::sleep(TICK) => {}
+            let stops = self.stopping.is_cancelled();
+            match at_overflow {
+                Overflow::Block if !stops => {
+                    tokio::select! {
+                        () = self.freed.notified() => {}
+                        () = tokio::time::sleep(TICK) => {}
+                    }
+                }
+                Overflow::DropOldest if !stops && self.drop_oldest().await => {}
+                Overflow::DropNewest if !stops => {
+                    self.counts.received(batch.items());
+                    self.counts.overflowed(&batch, &overflow(&refused));
+                    return Ok(());
+                }
+                _ => {
+                    self.counts.not_taken(batch.items());
+                    self.queue.tell(&refused);
+                    return Err(refused);
+                }
             }
         }
         // In a task of its own: a caller that goes away changes nothing any more.
@@ -228,8 +254,9 @@ impl Disk {
         self.queue.offer_stored(&key, pieces, load, on_disk);
     }
 
-    /// Takes the next batch from the disk into memory. False when there is none.
-    async fn read_one(self: &Arc<Disk>, turn: OwnedSemaphorePermit) -> bool {
+    /// The next batch of those that are on the disk only. It is read with its turn to go on from there.
+    async fn read(&self) -> Option<Read> {
+        let _reader = self.reader.lock().await;
         let journal = self.journal.clone();
         let next = match tokio::task::spawn_blocking(move || journal.next()).await {
             Ok(Ok(next)) => next,
@@ -238,16 +265,16 @@ impl Disk {
                     let component = self.counts.drops.component();
                     tracing::error!(component, signal = %self.signal, times, "cannot read the queue on disk: {error}");
                 }
-                return false;
+                return None;
             }
-            Err(_) => return false,
+            Err(_) => return None,
         };
         if next.lost_items > 0 {
             let lost = usize::try_from(next.lost_items).unwrap_or(usize::MAX);
             self.counts.flow.in_flight.sub(gauge(lost));
-            self.counts.dropped(lost, &damaged());
+            self.counts.lost(lost, &damaged());
         }
-        let Some(Stored { number, record }) = next.stored else { return false };
+        let Stored { number, record } = next.stored?;
         let (number_of_lane, meta) = note::read(record.note);
         let lane = self.lane(number_of_lane);
         let batch = Batch::from_parts(self.signal, record.body, record.items);
@@ -256,17 +283,46 @@ impl Disk {
             None => batch,
         };
         let load = self.queue.load(&batch, &lane);
-        let age = self.clock.now().saturating_sub(record.at);
+        Some(Read { number, at: record.at, lane, batch, load })
+    }
+
+    /// Takes the next batch from the disk into memory. Answers with its bytes, or `None` where there is none.
+    async fn read_one(self: &Arc<Disk>, turn: OwnedSemaphorePermit) -> Option<usize> {
+        let read = self.read().await?;
+        let age = self.clock.now().saturating_sub(read.at);
         if !self.max_age.is_zero() && age > self.max_age {
             let reason = Reason::new("too_old", format!("waited {} s, longer than max_age", age.as_secs()));
-            self.counts.flow.in_flight.sub(gauge(record.items));
-            self.counts.dropped(record.items, &reason);
-            self.journal.done(number);
-            self.release(load);
-            return true;
+            self.drop_stored(&read, |batch| self.counts.dropped(batch, batch.items(), &reason));
+            return Some(0);
         }
+        let Read { number, lane, batch, load, .. } = read;
         self.hand_on(&lane, batch, load, number, Some(turn));
-        true
+        Some(load.bytes)
+    }
+
+    /// Drops the batch that waits longest, on the disk or in memory. False where all that is there is being exported.
+    async fn drop_oldest(self: &Arc<Disk>) -> bool {
+        match (self.queue.oldest_stored(), self.journal.first_waiting()) {
+            (None, None) => false,
+            (Some(here), there) if there.is_none_or(|there| here < there) => {
+                give_way(&self.counts, self.queue.displace().unwrap_or_default());
+                true
+            }
+            _ => {
+                let Some(read) = self.read().await else { return false };
+                let reason = Reason::new(queue::OVERFLOW, "the queue on disk is full, and this waited longest");
+                self.drop_stored(&read, |batch| self.counts.overflowed(batch, &reason));
+                true
+            }
+        }
+    }
+
+    /// Is done with a batch that was read.
+    fn drop_stored(&self, read: &Read, count: impl FnOnce(&Batch)) {
+        self.counts.flow.in_flight.sub(gauge(read.batch.items()));
+        count(&read.batch);
+        self.journal.done(read.number);
+        self.release(read.load);
     }
 
     /// The front that has that number now, or the first.
@@ -342,8 +398,16 @@ impl Disk {
         let load = self.used().load;
         self.counts.queue_size.set(gauge(self.queue.shown(load.units)));
         self.counts.queue_bytes.set(gauge(load.bytes));
-        let age = self.journal.oldest().map_or(Duration::ZERO, |at| self.clock.now().saturating_sub(at));
-        self.counts.queue_age.set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    /// What it holds, and of how much.
+    pub(super) fn level(&self) -> (Load, Load) {
+        (self.used().load, self.capacity)
+    }
+
+    /// How long the oldest batch waits.
+    pub(super) fn age(&self) -> Duration {
+        self.journal.oldest().map_or(Duration::ZERO, |at| self.clock.now().saturating_sub(at))
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
@@ -351,23 +415,38 @@ impl Disk {
     }
 }
 
+/// A batch that was read from the disk.
+struct Read {
+    number: u64,
+    at: Duration,
+    lane: Arc<LaneSettings>,
+    batch: Batch,
+    load: Load,
+}
+
 fn damaged() -> Reason {
     Reason::new("queue_damaged", "the queue's file on disk is damaged")
 }
 
-/// Reads from the disk what waits there, as long as there is memory and it is its turn.
+/// Reads from the disk what waits there, as long as there is memory, it is its turn, and it is not too fast.
 async fn feed(disk: Arc<Disk>) {
+    let mut not_before = Instant::now();
     while !disk.stopping.is_cancelled() {
         let woken = disk.feed.notified();
         if disk.journal.waiting() > 0
             && disk.queue.has_memory(0)
+            && not_before <= Instant::now()
             && let Ok(turn) = disk.turns.clone().try_acquire_owned()
-            && disk.read_one(turn).await
+            && let Some(bytes) = disk.read_one(turn).await
         {
+            if let Some(rate) = disk.rate {
+                not_before = not_before.max(Instant::now()) + Duration::from_secs_f64(bytes as f64 / rate);
+            }
             continue;
         }
-        disk.show();
+        let now = Instant::now();
         tokio::select! {
+            () = tokio::time::sleep_until(not_before), if not_before > now => {}
             _ = timeout(TICK, woken) => {}
             () = disk.stopping.cancelled() => {}
         }

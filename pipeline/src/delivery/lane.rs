@@ -131,6 +131,25 @@ impl Lane {
         self.entries.front().map(|e| e.at + self.flush_timeout)
     }
 
+    /// Since when the first of it waits.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.entries.front().map(|e| e.at)
+    }
+
+    /// The first of which nothing is being exported.
+    pub(super) fn oldest(&self) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.held.is_whole())
+    }
+
+    /// Takes out the pieces of one batch.
+    pub(super) fn remove(&mut self, number: u64) -> SmallVec<[Entry; 1]> {
+        let Some(first) = self.entries.iter().position(|e| e.number == number) else { return SmallVec::new() };
+        let pieces = self.entries.iter().skip(first).take_while(|e| e.number == number).count();
+        let removed: SmallVec<[Entry; 1]> = self.entries.drain(first..first + pieces).collect();
+        self.size -= removed.iter().map(|e| cut::size(&e.batch, self.unit)).sum::<usize>();
+        removed
+    }
+
     /// The order in which lanes that are ready are served.
     pub(super) fn first_number(&self) -> u64 {
         self.entries.front().map_or(u64::MAX, |e| e.number)
@@ -204,6 +223,12 @@ pub(super) struct Owner {
 }
 
 impl Job {
+    /// Whose it is.
+    pub(super) fn held(&self) -> impl Iterator<Item = &Held> {
+        let overhang = self.overhang.iter().map(|(_, entry)| entry);
+        self.entries.iter().chain(overhang).map(|entry| &*entry.held)
+    }
+
     /// The batch to export, and what is to be put back.
     pub(super) fn load(mut self) -> (Shipment, Option<(LaneKey, Entry)>) {
         let mut rest = None;

@@ -12,6 +12,7 @@ mod config;
 mod courier;
 mod cut;
 mod disk;
+mod forecast;
 mod lane;
 mod note;
 mod queue;
@@ -31,17 +32,18 @@ use tokio_util::task::TaskTracker;
 
 pub use config::DeliveryConfig;
 pub use disk::Storage;
-pub use settings::{BatchSettings, QueueSettings, Recovery, RetrySettings, Settings, Sizer};
+pub use settings::{BatchSettings, Overflow, QueueSettings, Recovery, RetrySettings, Settings, Sizer};
 pub use storage::FileStorage;
 
 use self::courier::{Courier, End};
 use self::disk::{Disk, Lanes, STOP_PATIENCE};
+use self::forecast::Watch;
 use self::lane::LaneSettings;
-use self::queue::Queue;
+use self::queue::{Displaced, OVERFLOW, QUEUE_FULL, Queue};
 use crate::batch::{Batch, Signal};
-use crate::component::{BoxFuture, Consumer, Exporter, Outcome, Refused};
+use crate::component::{BoxFuture, Consumer, Exporter, Outcome, Reason, Refused};
 use crate::config::ComponentId;
-use crate::telemetry::{BatchCounts, ExporterCounts, Meter, Seldom};
+use crate::telemetry::{BatchCounts, ExporterCounts, Meter, Seldom, gauge};
 
 /// The delivery before one exporter, for one signal.
 pub struct Delivery {
@@ -59,6 +61,8 @@ pub struct Delivery {
     /// Where its queue is on disk, until that is opened.
     storage: Mutex<Option<Storage>>,
     disk: Arc<OnceLock<Arc<Disk>>>,
+    /// Sets the levels that are shown whenever own metrics are read.
+    _watch: Arc<Watch>,
 }
 
 /// What a delivery could not bring out before the deadline.
@@ -90,17 +94,24 @@ impl Delivery {
             end: End::default(),
             lost: AtomicU64::new(0),
             trouble: Seldom::default(),
+            retrying: Mutex::default(),
         };
+        let courier = Arc::new(courier);
+        let queue = Arc::new(Queue::new(&settings.queue, counts.clone()));
+        let disk = Arc::<OnceLock<Arc<Disk>>>::default();
+        let watch = Arc::new(Watch::new(&settings, counts.clone(), queue.clone(), courier.clone(), disk.clone()));
+        meter.look_before_reading(&watch);
         Delivery {
-            queue: Arc::new(Queue::new(&settings.queue, counts.clone())),
-            courier: Arc::new(courier),
+            queue,
+            courier,
             meter: meter.clone(),
             workers: TaskTracker::new(),
             fronts: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
             lanes: Lanes::default(),
             storage: Mutex::default(),
-            disk: Arc::default(),
+            disk,
+            _watch: watch,
             settings,
             id,
             signal,
@@ -163,7 +174,7 @@ impl Delivery {
             counts: self.counts.clone(),
             stores: self.settings.queue.storage.is_some(),
             wait_for_result: self.settings.queue.wait_for_result,
-            block_on_overflow: self.settings.queue.block_on_overflow,
+            overflow: self.settings.queue.overflow,
         })
     }
 
@@ -268,7 +279,7 @@ struct Queued {
     counts: ExporterCounts,
     stores: bool,
     wait_for_result: bool,
-    block_on_overflow: bool,
+    overflow: Overflow,
 }
 
 impl Consumer for Queued {
@@ -277,12 +288,15 @@ impl Consumer for Queued {
             return Box::pin(ready(Ok(())));
         }
         if let Some(disk) = self.disk.get() {
-            return Box::pin(disk.take(self.lane.clone(), batch, self.block_on_overflow));
+            return Box::pin(disk.take(self.lane.clone(), batch, self.overflow));
         }
-        if self.block_on_overflow {
-            return Box::pin(self.offer_blocking(batch));
-        }
-        match self.offer(batch) {
+        let offered = match self.overflow {
+            Overflow::Refuse => self.offer(batch),
+            Overflow::Block => return Box::pin(self.offer_blocking(batch)),
+            Overflow::DropNewest => self.offer_or_drop(batch),
+            Overflow::DropOldest => self.offer_displacing(batch),
+        };
+        match offered {
             Ok(None) => Box::pin(ready(Ok(()))),
             Ok(Some(result)) => Box::pin(answer(result)),
             Err(refused) => {
@@ -303,14 +317,44 @@ type Waiting = oneshot::Receiver<Outcome>;
 impl Queued {
     /// Into the queue, or back; and what to wait for then.
     fn offer(&self, batch: Batch) -> Result<Option<Waiting>, Refused> {
-        let mut refused = NotQueued { counts: &self.counts, items: batch.items() };
+        let items = batch.items();
+        self.try_offer(batch).inspect_err(|_| self.counts.not_taken(items))
+    }
+
+    fn try_offer(&self, batch: Batch) -> Result<Option<Waiting>, Refused> {
         let load = self.queue.load(&batch, &self.lane);
         self.queue.has_room(load)?;
         let key = self.lane.key(batch.meta());
         let pieces = self.lane.cut(self.queue.fitting(batch));
         let (waiter, result) = self.waiter();
         self.queue.offer(&key, pieces, load, waiter)?;
-        refused.items = 0;
+        Ok(result)
+    }
+
+    /// Into the queue, or away.
+    fn offer_or_drop(&self, batch: Batch) -> Result<Option<Waiting>, Refused> {
+        let dropped = batch.clone();
+        self.try_offer(batch).or_else(|refused| {
+            if refused.reason().code != QUEUE_FULL {
+                self.counts.not_taken(dropped.items());
+                return Err(refused);
+            }
+            self.counts.received(dropped.items());
+            self.counts.overflowed(&dropped, &overflow(&refused));
+            Ok(None)
+        })
+    }
+
+    /// Into the queue, whatever has to give way there.
+    fn offer_displacing(&self, batch: Batch) -> Result<Option<Waiting>, Refused> {
+        let items = batch.items();
+        let load = self.queue.load(&batch, &self.lane);
+        let key = self.lane.key(batch.meta());
+        let pieces = self.lane.cut(self.queue.fitting(batch));
+        let (waiter, result) = self.waiter();
+        let (outcome, displaced) = self.queue.offer_displacing(&key, pieces, load, waiter);
+        give_way(&self.counts, displaced);
+        outcome.inspect_err(|_| self.counts.not_taken(items))?;
         Ok(result)
     }
 
@@ -339,6 +383,29 @@ impl Queued {
     }
 }
 
+/// Accounts for what something newer took the place of. Senders that wait for their result still have it.
+fn give_way(counts: &ExporterCounts, displaced: Displaced) {
+    if displaced.is_empty() {
+        return;
+    }
+    let reason = Reason::new(OVERFLOW, "the sending queue is full, and this waited longest");
+    let refused = Refused::Retry { after: None, reason: reason.clone() };
+    for entry in displaced {
+        let items = entry.batch.items();
+        if entry.held.refuse(&refused) {
+            counts.not_queued(items);
+        } else {
+            counts.overflowed(&entry.batch, &reason);
+        }
+        counts.flow.in_flight.sub(gauge(items));
+    }
+}
+
+/// Why a batch is dropped that was refused for want of room.
+fn overflow(refused: &Refused) -> Reason {
+    Reason::new(OVERFLOW, refused.reason().message.clone())
+}
+
 async fn answer(result: Waiting) -> Outcome {
     result.await.unwrap_or_else(|_| Err(queue::shutting_down()))
 }
@@ -351,7 +418,6 @@ struct NotQueued<'a> {
 
 impl Drop for NotQueued<'_> {
     fn drop(&mut self) {
-        self.counts.received(self.items);
-        self.counts.not_queued(self.items);
+        self.counts.not_taken(self.items);
     }
 }

@@ -16,6 +16,11 @@ use crate::batch::Batch;
 use crate::component::{Outcome, Refused};
 use crate::telemetry::{ExporterCounts, Seldom, gauge};
 
+/// The code of a refusal for want of room.
+pub(super) const QUEUE_FULL: &str = "queue_full";
+/// The code of what is dropped for want of room, where the config wants that.
+pub(super) const OVERFLOW: &str = "overflow";
+
 /// Bounded memory before one exporter.
 pub(super) struct Queue {
     pub(super) capacity: Load,
@@ -36,6 +41,8 @@ struct State {
     lanes: HashMap<LaneKey, Lane>,
     /// What is in the queue or being exported.
     used: Load,
+    /// The share of it of which something is being exported.
+    exporting: Load,
     /// Callers that wait for room, in their order.
     blocked: VecDeque<Blocked>,
     next_number: u64,
@@ -69,6 +76,38 @@ struct Blocked {
     load: Load,
     admitted: oneshot::Sender<Outcome>,
     number: u64,
+}
+
+/// What gave way to something newer.
+pub(super) type Displaced = SmallVec<[Entry; 1]>;
+
+impl Load {
+    fn add(&mut self, more: Load) {
+        self.units += more.units;
+        self.bytes += more.bytes;
+    }
+
+    fn sub(&mut self, less: Load) {
+        self.units -= less.units;
+        self.bytes -= less.bytes;
+    }
+}
+
+impl State {
+    /// Takes out the batch that waits longest of those of which nothing is being exported.
+    fn take_oldest(&mut self) -> Option<Displaced> {
+        let waiting = self.lanes.iter().filter_map(|(key, lane)| Some((lane.oldest()?.number, key)));
+        let (number, key) = waiting.min_by_key(|(number, _)| *number).map(|(number, key)| (number, key.clone()))?;
+        let lane = self.lanes.get_mut(&key)?;
+        let displaced = lane.remove(number);
+        if lane.is_empty() {
+            self.lanes.remove(&key);
+        }
+        let held = &displaced.first()?.held;
+        held.admitted.store(false, Ordering::Relaxed);
+        self.used.sub(held.load);
+        Some(displaced)
+    }
 }
 
 /// Why there is nothing to do.
@@ -216,6 +255,59 @@ impl Queue {
         room.await.unwrap_or_else(|_| Err(shutting_down()))
     }
 
+    /// Takes the pieces of one batch, all or nothing; what waits longest gives way, where that makes room. Answers with
+    /// what did, too: it is the caller's to account for.
+    pub(super) fn offer_displacing(
+        self: &Arc<Queue>,
+        key: &LaneKey,
+        pieces: SmallVec<[Batch; 1]>,
+        load: Load,
+        waiter: Option<oneshot::Sender<Outcome>>,
+    ) -> (Outcome, Displaced) {
+        let mut state = self.state();
+        let mut displaced = Displaced::new();
+        if state.closed {
+            return (Err(shutting_down()), displaced);
+        }
+        // What is being exported stays: where it leaves no room, nothing is to give way in vain.
+        if !self.fits(&state, load) && !self.fits_into(state.exporting, load) {
+            return (Err(self.full(&mut state)), displaced);
+        }
+        while !self.fits(&state, load) {
+            match state.take_oldest() {
+                Some(entries) => displaced.extend(entries),
+                None => return (Err(self.full(&mut state)), displaced),
+            }
+        }
+        let entries = self.entries(&mut state, pieces, load, waiter, None);
+        self.admit(&mut state, key, entries, load);
+        (Ok(()), displaced)
+    }
+
+    /// The record of the batch on disk that waits longest here.
+    pub(super) fn oldest_stored(&self) -> Option<u64> {
+        let state = self.state();
+        state.lanes.values().filter_map(|lane| lane.oldest()?.held.on_disk.as_ref().map(OnDisk::number)).min()
+    }
+
+    /// Takes out what waits longest.
+    pub(super) fn displace(&self) -> Option<Displaced> {
+        let mut state = self.state();
+        let displaced = state.take_oldest()?;
+        self.show(&state);
+        Some(displaced)
+    }
+
+    /// Since when the first of what waits does so.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        self.state().lanes.values().filter_map(Lane::since).min()
+    }
+
+    /// What it holds.
+    pub(super) fn used(&self) -> Load {
+        self.state().used
+    }
+
     /// What is to be done now.
     pub(super) fn take(&self, now: Instant) -> Result<Job, Idle> {
         let mut state = self.state();
@@ -228,6 +320,12 @@ impl Queue {
         };
         let Some(lane) = state.lanes.get_mut(&key) else { return Err(Idle::Until(None)) };
         let job = lane.take(&key);
+        for held in job.held() {
+            if !held.exporting.swap(true, Ordering::Relaxed) {
+                state.exporting.add(held.load);
+            }
+        }
+        let Some(lane) = state.lanes.get(&key) else { return Ok(job) };
         if lane.is_empty() {
             state.lanes.remove(&key);
         }
@@ -273,7 +371,10 @@ impl Queue {
     }
 
     fn fits(&self, state: &State, load: Load) -> bool {
-        let used = state.used;
+        self.fits_into(state.used, load)
+    }
+
+    fn fits_into(&self, used: Load, load: Load) -> bool {
         // What is larger than the whole queue gets it for itself.
         used.bytes == 0 && used.units == 0
             || used.units + load.units <= self.capacity.units && used.bytes + load.bytes <= self.capacity.bytes
@@ -298,7 +399,7 @@ impl Queue {
         } else {
             format!("the sending queue is full: {} of {} bytes (max_bytes)", used.bytes, capacity.bytes)
         };
-        Refused::retry("queue_full", message)
+        Refused::retry(QUEUE_FULL, message)
     }
 
     fn entries(
@@ -313,6 +414,7 @@ impl Queue {
             queue: self.clone(),
             load,
             admitted: AtomicBool::new(false),
+            exporting: AtomicBool::new(false),
             answer: Mutex::new(Answer { waiter, worst: None }),
             on_disk,
         });
@@ -323,8 +425,7 @@ impl Queue {
     }
 
     fn admit(&self, state: &mut State, key: &LaneKey, entries: SmallVec<[Entry; 1]>, load: Load) {
-        state.used.units += load.units;
-        state.used.bytes += load.bytes;
+        state.used.add(load);
         self.show(state);
         let now = Instant::now();
         let lane = state.lanes.entry(key.clone()).or_insert_with(|| Lane::new(key));
@@ -356,10 +457,12 @@ impl Queue {
         }
     }
 
-    fn release(&self, load: Load) {
+    fn release(&self, load: Load, was_exporting: bool) {
         let mut state = self.state();
-        state.used.units -= load.units;
-        state.used.bytes -= load.bytes;
+        state.used.sub(load);
+        if was_exporting {
+            state.exporting.sub(load);
+        }
         self.admit_blocked(&mut state);
         self.show(&state);
     }
@@ -388,6 +491,8 @@ pub(super) struct Held {
     queue: Arc<Queue>,
     load: Load,
     admitted: AtomicBool,
+    /// Something of it was taken out to be exported.
+    exporting: AtomicBool,
     answer: Mutex<Answer>,
     /// Where it is on the disk; given back after the answer.
     on_disk: Option<OnDisk>,
@@ -399,6 +504,11 @@ struct Answer {
 }
 
 impl Held {
+    /// Whether nothing of it was taken out to be exported.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.exporting.load(Ordering::Relaxed)
+    }
+
     /// Leaves it on the disk, if it is there, for the next process.
     pub(super) fn stays(&self) -> bool {
         self.on_disk.as_ref().map(OnDisk::stays).is_some()
@@ -421,7 +531,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if *self.admitted.get_mut() {
-            self.queue.release(self.load);
+            self.queue.release(self.load, *self.exporting.get_mut());
         }
         let answer = self.answer.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(waiter) = answer.waiter.take() {

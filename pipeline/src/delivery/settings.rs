@@ -119,12 +119,14 @@ pub struct QueueSettings {
     pub max_bytes: usize,
     /// Whether the caller gets its answer only after the delivery.
     pub wait_for_result: bool,
-    /// Whether the caller waits for room instead of being refused.
-    pub block_on_overflow: bool,
+    /// What happens where there is no room.
+    pub overflow: Overflow,
     /// The storage extension that keeps it on disk.
     pub storage: Option<ComponentId>,
     /// What is sent first after an outage, where it is kept on disk (ours).
     pub recovery: Recovery,
+    /// The most bytes of the backlog that go beside what is fresh in each second; zero is no limit (ours).
+    pub recovery_rate: usize,
     /// What has waited longer on disk is dropped; zero is no limit (ours).
     pub max_age: Duration,
     /// How batches are merged and split; `None` leaves them as they came.
@@ -140,9 +142,10 @@ impl Default for QueueSettings {
             sizer: Sizer::Requests,
             max_bytes: 256 << 20,
             wait_for_result: false,
-            block_on_overflow: false,
+            overflow: Overflow::Refuse,
             storage: None,
             recovery: Recovery::FreshFirst,
+            recovery_rate: 0,
             max_age: Duration::ZERO,
             batch: None,
         }
@@ -168,6 +171,21 @@ impl QueueSettings {
             wrong(
                 "wait_for_result",
                 "wait_for_result does not go with storage: a stored batch is answered once it is on disk".to_owned(),
+            );
+        }
+        if self.overflow == Overflow::DropNewest && self.wait_for_result {
+            wrong(
+                "overflow",
+                "drop_newest does not go with wait_for_result, whose senders hear what became of their data; \
+                 use refuse"
+                    .to_owned(),
+            );
+        }
+        if self.recovery == Recovery::InOrder && self.recovery_rate > 0 {
+            wrong(
+                "recovery_rate",
+                "recovery_rate does not go with recovery: in_order, where what is fresh stands behind the backlog"
+                    .to_owned(),
             );
         }
         if let Some(batch) = &self.batch {
@@ -236,6 +254,20 @@ impl BatchSettings {
             }
         }
     }
+}
+
+/// What happens to a batch for which the queue has no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// Its sender is told to come again.
+    Refuse,
+    /// Its sender waits.
+    Block,
+    /// It is dropped, and its sender told that it was taken.
+    DropNewest,
+    /// What waits longest is dropped for it. What is being exported stays.
+    DropOldest,
 }
 
 /// What is sent first where data wait on disk.

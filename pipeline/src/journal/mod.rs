@@ -170,6 +170,11 @@ impl Journal {
         self.shared.state().segments.waiting()
     }
 
+    /// The number of the first record that nobody has taken out.
+    pub fn first_waiting(&self) -> Option<u64> {
+        self.shared.state().segments.first_waiting()
+    }
+
     /// When the oldest record that is not done with was made, since 1970.
     pub fn oldest(&self) -> Option<Duration> {
         self.shared.state().segments.oldest()

@@ -294,6 +294,14 @@ impl Segments {
         marks.into_iter().any(|mark| *mark == Mark::Waiting)
     }
 
+    pub(super) fn first_waiting(&self) -> Option<u64> {
+        if self.waiting == 0 {
+            return None;
+        }
+        let in_segment = |s: &Segment| Some(s.first + s.records.iter().position(|m| *m == Mark::Waiting)? as u64);
+        self.all.iter().find_map(in_segment)
+    }
+
     pub(super) fn oldest(&self) -> Option<Duration> {
         self.all.iter().find(|s| s.left > 0).and_then(|s| s.at)
     }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use prometheus::{Histogram, IntCounter, IntGauge};
+use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
 use super::{Drops, Meter};
 use crate::batch::{Batch, Signal};
@@ -179,6 +179,7 @@ pub(crate) struct ExporterCounts {
     pub(crate) queue_bytes: IntGauge,
     pub(crate) queue_bytes_capacity: IntGauge,
     pub(crate) queue_age: IntGauge,
+    pub(crate) until_drop: Gauge,
     pub(crate) in_flight_requests: IntGauge,
     batch_items: Histogram,
     batch_bytes: Histogram,
@@ -205,9 +206,11 @@ impl ExporterCounts {
             queue_capacity: gauge("otelcol_exporter_queue_capacity", "The queue's bound, in its sizer's unit."),
             queue_bytes: gauge("slipring_exporter_queue_bytes", "Bytes of serialized OTLP that the queue holds."),
             queue_bytes_capacity: gauge("slipring_exporter_queue_bytes_capacity", "The queue's bound in bytes."),
-            queue_age: gauge(
-                "slipring_exporter_queue_age_seconds",
-                "How long the oldest batch of a queue on disk waits.",
+            queue_age: gauge("slipring_exporter_queue_age_seconds", "How long the oldest batch in the queue waits."),
+            until_drop: meter.level(
+                "slipring_exporter_time_until_drop_seconds",
+                "When the queue is full, or its oldest batch too old, if all goes on as of late; +Inf if never.",
+                labels,
             ),
             in_flight_requests: gauge("otelcol_exporter_in_flight_requests", "Exports that run now."),
             batch_items: meter.histogram(
@@ -229,6 +232,12 @@ impl ExporterCounts {
         self.flow.received.inc_by(items as u64);
     }
 
+    /// Given and given back.
+    pub(crate) fn not_taken(&self, items: usize) {
+        self.received(items);
+        self.not_queued(items);
+    }
+
     /// Given back, because there was no room.
     pub(crate) fn not_queued(&self, items: usize) {
         self.flow.refused.inc_by(items as u64);
@@ -246,15 +255,27 @@ impl ExporterCounts {
         self.sent.inc_by(items as u64);
     }
 
-    /// Given up after an attempt, or lost.
-    pub(crate) fn dropped(&self, items: usize, reason: &Reason) {
+    /// Given up after an attempt, or lost: so many items of that batch.
+    pub(crate) fn dropped(&self, batch: &Batch, items: usize, reason: &Reason) {
+        self.drops.record_batch(batch, items, reason);
+        self.send_failed.inc_by(items as u64);
+    }
+
+    /// Lost, and nobody can say what it was.
+    pub(crate) fn lost(&self, items: usize, reason: &Reason) {
         self.drops.record(self.signal, items, reason);
         self.send_failed.inc_by(items as u64);
     }
 
+    /// Dropped for want of room.
+    pub(crate) fn overflowed(&self, batch: &Batch, reason: &Reason) {
+        self.drops.record_batch(batch, batch.items(), reason);
+        self.enqueue_failed.inc_by(batch.items() as u64);
+    }
+
     /// Delivered, but the far side dropped so many.
-    pub(crate) fn dropped_by_far_side(&self, items: usize, reason: &Reason) {
-        self.drops.record(self.signal, items, reason);
+    pub(crate) fn dropped_by_far_side(&self, batch: &Batch, items: usize, reason: &Reason) {
+        self.drops.record_batch(batch, items, reason);
     }
 
     pub(crate) fn exporting(&self, batch: &Batch) {

@@ -9,7 +9,7 @@ use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::time::Instant;
 
 use super::{Kind, Meter, gauge};
-use crate::batch::Signal;
+use crate::batch::{Batch, Signal};
 use crate::component::Reason;
 use crate::config::ComponentId;
 use crate::doors::Clock;
@@ -60,6 +60,11 @@ impl Drops {
             let labels = &[self.kind.map_or("", Kind::name), &*self.component, signal.name()];
             self.meter.ledger().made.with_label_values(labels).inc_by(items as u64);
         }
+    }
+
+    /// Counts `items` of a batch as dropped for `reason`.
+    pub fn record_batch(&self, batch: &Batch, items: usize, reason: &Reason) {
+        self.record(batch.signal(), items, reason);
     }
 
     /// Counts `items` of `signal` as dropped for `reason`.

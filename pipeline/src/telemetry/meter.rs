@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use super::drops::{Dropped, Ledger};
@@ -24,12 +25,20 @@ struct Inner {
     registry: Registry,
     families: Mutex<HashMap<String, Family>>,
     ledger: Ledger,
+    looks: Mutex<Vec<Weak<dyn Look>>>,
+}
+
+/// Sets gauges that are worth it only when somebody reads them.
+pub(crate) trait Look: Send + Sync {
+    /// Sets them.
+    fn look(&self);
 }
 
 #[derive(Clone)]
 enum Family {
     Counter(IntCounterVec),
     Gauge(IntGaugeVec),
+    Level(GaugeVec),
     Histogram(HistogramVec),
 }
 
@@ -43,7 +52,7 @@ impl Meter {
     pub fn with_clock(clock: Clock) -> Meter {
         let registry = Registry::new();
         let ledger = Ledger::new(&registry, clock);
-        Meter { inner: Arc::new(Inner { registry, families: Mutex::default(), ledger }) }
+        Meter { inner: Arc::new(Inner { registry, families: Mutex::default(), ledger, looks: Mutex::default() }) }
     }
 
     /// The counter of that name and labels; the same one each time it is asked for. Resolve it once, not for each batch.
@@ -64,6 +73,13 @@ impl Meter {
         family.with_label_values(&values(labels))
     }
 
+    /// The gauge of that name and labels where it is no whole number; the same one each time it is asked for.
+    pub fn level(&self, name: &str, help: &str, labels: &[(&str, &str)]) -> Gauge {
+        let make = || GaugeVec::new(Opts::new(name, help), &names(labels));
+        let family = self.family(name, make, Family::Level, |f| if let Family::Level(g) = f { Some(g) } else { None });
+        family.with_label_values(&values(labels))
+    }
+
     /// The histogram of that name and labels; the same one each time it is asked for. `buckets` are upper bounds.
     pub fn histogram(&self, name: &str, help: &str, buckets: &[f64], labels: &[(&str, &str)]) -> Histogram {
         let make = || HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), &names(labels));
@@ -77,10 +93,25 @@ impl Meter {
         &self.inner.registry
     }
 
+    /// Lets `look` set its gauges before each reading, as long as it lives.
+    pub(crate) fn look_before_reading<L: Look + 'static>(&self, look: &Arc<L>) {
+        let mut looks = self.inner.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.retain(|look| look.strong_count() > 0);
+        let weak: Weak<L> = Arc::downgrade(look);
+        looks.push(weak);
+    }
+
+    /// All metrics as they are now.
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        let looks = self.inner.looks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        looks.iter().filter_map(Weak::upgrade).for_each(|look| look.look());
+        self.inner.registry.gather()
+    }
+
     /// Everything in Prometheus' text format 0.0.4.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        if let Err(error) = TextEncoder::new().encode_utf8(&self.inner.registry.gather(), &mut out) {
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.gather(), &mut out) {
             tracing::error!(%error, "own metrics cannot be written");
         }
         out

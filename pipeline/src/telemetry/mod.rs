@@ -16,6 +16,7 @@ pub(crate) use counts::{BatchCounts, ExporterCounts, ProcessorCounts, ReceiverCo
 pub use counts::{Flow, Kind};
 pub use drops::{Dropped, Drops, MESSAGE_BYTES};
 pub use endpoint::Endpoint;
+pub(crate) use meter::Look;
 pub use meter::Meter;
 pub use pages::{Page, PageGuard, Pages};
 pub use seldom::Seldom;

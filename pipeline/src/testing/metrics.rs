@@ -25,7 +25,7 @@ impl Series {
 
 /// All series of that name.
 pub fn series(meter: &Meter, name: &str) -> Vec<Series> {
-    let families = meter.registry().gather();
+    let families = meter.gather();
     let mut out = Vec::new();
     for family in families.iter().filter(|f| f.name() == name) {
         for metric in family.get_metric() {

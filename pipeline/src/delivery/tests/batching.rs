@@ -187,7 +187,7 @@ async fn callers_that_wait_for_room_do_not_wait_for_a_flush() {
     let patient = BatchSettings { flush_timeout: secs(60), ..batch(100, 0) };
     let bench = bench(|s| {
         (s.queue.queue_size, s.queue.batch) = (1, Some(patient));
-        s.queue.block_on_overflow = true;
+        s.queue.overflow = Overflow::Block;
     });
     let asked = Instant::now();
     for body in ["a", "b", "c"] {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::delivery::{FileStorage, Recovery};
+use crate::delivery::{FileStorage, Overflow, Recovery};
 use crate::doors::Files;
 use crate::testing::VirtualFiles;
 
@@ -216,4 +216,96 @@ async fn damage_costs_what_is_damaged_and_is_in_the_ledger() {
     got.sort();
     assert_eq!((got, next.dropped()), (vec!["first".into(), "third".into()], vec![("queue_damaged".to_owned(), 1)]));
     next.close(secs(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_full_disk_queue_what_waits_longest_gives_way_in_memory_and_on_the_disk() {
+    for recovery in [Recovery::FreshFirst, Recovery::InOrder] {
+        let (files, far) = (disk(), ScriptedExporter::new());
+        far.always(Answer::retry("busy"));
+        let bench = on(&files, &far, |s| {
+            (s.queue.queue_size, s.queue.overflow, s.queue.recovery) = (6, Overflow::DropOldest, recovery);
+        })
+        .await;
+        for n in 0..12 {
+            assert_eq!(bench.send([format!("b{n:02}")]).await, Ok(()));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(bench.dropped(), [("overflow".to_owned(), 6)]);
+        bench.conserved(6);
+        let left = files.crashed();
+        drop(bench);
+        let far = ScriptedExporter::new();
+        let next = on(&left, &far, |_| {}).await;
+        let mut got = delivered(&next, 6).await;
+        tokio::time::sleep(secs(5)).await;
+        assert_eq!(next.delivered().len(), 6);
+        got.sort();
+        assert_eq!(got, ["b00", "b01", "b08", "b09", "b10", "b11"], "the first two were being exported");
+        next.close(secs(5)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_full_disk_queue_what_comes_last_is_taken_and_dropped_where_the_config_says_so() {
+    let (files, far) = (disk(), ScriptedExporter::new());
+    far.always(Answer::retry("busy"));
+    let bench = on(&files, &far, |s| (s.queue.queue_size, s.queue.overflow) = (2, Overflow::DropNewest)).await;
+    for body in ["a", "b", "c"] {
+        assert_eq!(bench.send([body]).await, Ok(()));
+    }
+    assert_eq!(bench.dropped(), [("overflow".to_owned(), 1)]);
+    far.always(Answer::Deliver);
+    let mut got = delivered(&bench, 2).await;
+    got.sort();
+    assert_eq!(got, ["a", "b"]);
+    bench.close(secs(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_backlog_goes_beside_what_is_fresh_at_a_bounded_rate() {
+    let (files, far) = (disk(), ScriptedExporter::new());
+    far.always(Answer::retry("busy"));
+    let bench = on(&files, &far, |_| {}).await;
+    for n in 0..20 {
+        assert_eq!(bench.send([format!("old{n:02}")]).await, Ok(()));
+    }
+    let left = files.crashed();
+    drop(bench);
+    let far = ScriptedExporter::new();
+    let each = logs(["old00"]).byte_len();
+    // Two of the backlog in each second.
+    let next = on(&left, &far, |s| s.queue.recovery_rate = 2 * each).await;
+    let begun = Instant::now();
+    for n in 0..5 {
+        tokio::time::sleep(secs(1)).await;
+        assert_eq!(next.send([format!("fresh{n}")]).await, Ok(()));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let got = next.delivered();
+        assert_eq!(got.last().unwrap(), &format!("fresh{n}"), "what is fresh does not wait");
+        let old = got.iter().filter(|body| body.starts_with("old")).count();
+        assert!((2 * n + 1..=2 * n + 4).contains(&old), "{old} of the backlog after {:?}", begun.elapsed());
+    }
+    assert_eq!(delivered(&next, 25).await.len(), 25);
+    assert!(begun.elapsed() >= secs(9), "{:?}", begun.elapsed());
+    next.close(secs(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_metrics_say_when_the_oldest_on_the_disk_is_too_old() {
+    let (files, far) = (disk(), ScriptedExporter::new());
+    far.always(Answer::retry("busy"));
+    let bench = on(&files, &far, |s| {
+        (s.queue.max_age, s.queue.queue_size, s.retry.max_elapsed_time) = (secs(3600), 100_000, Duration::ZERO);
+    })
+    .await;
+    assert_eq!(bench.send(["a"]).await, Ok(()));
+    let until = || {
+        let series = crate::testing::series(&bench.world.meter, "slipring_exporter_time_until_drop_seconds");
+        series.iter().map(|s| s.value).sum::<f64>()
+    };
+    until();
+    tokio::time::sleep(secs(100)).await;
+    assert!((until() - 3500.0).abs() < 2.0, "{}", until());
+    bench.delivery.close(Instant::now()).await;
 }

@@ -56,11 +56,15 @@ fn batch_settings() -> impl Strategy<Value = Option<BatchSettings>> {
 
 fn any_settings() -> impl Strategy<Value = Settings> {
     let queue = (any::<bool>(), 1usize..4, 10usize..30, prop::sample::select(vec![Sizer::Requests, Sizer::Items]));
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), 1usize..2000);
+    let overflows = vec![Overflow::Refuse, Overflow::Block, Overflow::DropNewest, Overflow::DropOldest];
+    let flags = (any::<bool>(), prop::sample::select(overflows), any::<bool>(), 1usize..2000);
     (queue, flags, batch_settings(), 0u64..60).prop_map(|(queue, flags, batch, elapsed)| {
         let mut settings = settings();
         (settings.queue.enabled, settings.queue.num_consumers, settings.queue.queue_size, settings.queue.sizer) = queue;
-        (settings.queue.wait_for_result, settings.queue.block_on_overflow, settings.retry.enabled, _) = flags;
+        (settings.queue.wait_for_result, settings.queue.overflow, settings.retry.enabled, _) = flags;
+        if settings.queue.overflow == Overflow::DropNewest {
+            settings.queue.wait_for_result = false;
+        }
         settings.queue.max_bytes = flags.3;
         settings.queue.batch = batch;
         settings.retry.max_elapsed_time = secs(if elapsed < 30 { 0 } else { elapsed });

@@ -53,7 +53,7 @@ async fn a_wait_that_ends_before_the_deadline_is_kept() {
 async fn after_the_end_nothing_is_taken_and_callers_that_wait_are_sent_away() {
     let bench = bench(|s| {
         s.queue.queue_size = 1;
-        s.queue.block_on_overflow = true;
+        s.queue.overflow = Overflow::Block;
     });
     bench.far.always(Answer::Deliver.after(secs(1)));
     assert_eq!(bench.send(["a"]).await, Ok(()));
