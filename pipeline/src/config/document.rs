@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use super::decode::{Body, Notes, decode};
 use super::parse::parse;
 use super::report::{Diagnostic, Report, Severity, Style};
+use super::tree::Node;
 use super::{Settings, check};
 
 /// Reads a document. An empty one is `T`'s default.
@@ -55,11 +56,40 @@ pub fn read_settings<C: Settings>(name: &str, root: &str, contents: &[u8]) -> Re
     }
 }
 
+/// A document that was read with the places of what is in it.
+pub struct Document<C> {
+    /// What it says; `None` when nothing usable is left.
+    pub value: Option<C>,
+    /// What is written in it.
+    pub tree: Node,
+    /// What is wrong with it; whoever reads on in the tree adds to it.
+    pub report: Report,
+}
+
+/// Reads a document and checks it, and keeps what is written in it for what is not decoded. Nothing is expanded.
+pub fn read_whole<C: Settings>(name: &str, root: &str, text: &str) -> Document<C> {
+    let mut report = Report::default();
+    let source = report.sources.add(name, text);
+    let mut tree = match parse(text, source) {
+        Ok(tree) => tree,
+        Err(problems) => {
+            problems.into_iter().for_each(|problem| report.push(problem));
+            return Document { value: None, tree: Node::default(), report };
+        }
+    };
+    tree.number();
+    let mut notes = Notes::default();
+    let value = check::decoded::<C>(&Body { path: root, at: tree.at, node: &tree, removed: &[] }, &mut notes);
+    notes.diagnostics.into_iter().for_each(|problem| report.push(problem));
+    report.sort();
+    Document { value, tree, report }
+}
+
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
 
-    use super::super::Problem;
+    use super::super::{Problem, Written};
     use super::*;
 
     #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -85,6 +115,26 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         assert!(read("ports: [").unwrap_err().contains("ports.yml:"));
+    }
+
+    #[derive(Clone, Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Free {
+        free: Written,
+        absent: Written,
+    }
+
+    impl Settings for Free {}
+
+    #[test]
+    fn what_is_not_decoded_keeps_its_places() {
+        let read = read_whole::<Free>("free.yaml", "free", "free:\n  a: [1]\nother: 1\n");
+        let value = read.value.unwrap();
+        let list = value.free.node(&read.tree).as_map().unwrap().value("a").unwrap();
+        assert_eq!((list.at.line, list.at.column), (2, 6));
+        assert!(value.free.is_there() && !value.absent.is_there());
+        assert!(value.absent.node(&read.tree).is_null());
+        assert!(read.report.render(Style::Plain).contains("free.yaml:3:1"), "{}", read.report.render(Style::Plain));
     }
 
     #[test]

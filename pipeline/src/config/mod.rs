@@ -50,7 +50,7 @@ mod text;
 pub mod tree;
 
 pub use block::{Block, Tagged};
-pub use document::{read_document, read_settings};
+pub use document::{Document, read_document, read_settings, read_whole};
 pub use duration::{GoDuration, PromDuration};
 pub use id::ComponentId;
 pub use load::{Loaded, load};
@@ -58,7 +58,7 @@ pub use nearest::nearest;
 pub use print::{Format, Redact, print};
 pub use secret::{Headers, Opaque, REDACTED};
 pub use source::{Inputs, Surroundings};
-pub use text::{ByteSize, StringList, Text, TextOr};
+pub use text::{ByteSize, StringList, Text, TextOr, Written};
 
 #[cfg(test)]
 mod tests;

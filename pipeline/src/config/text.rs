@@ -8,6 +8,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::block::newtype;
+use super::tree::Node;
 
 /// The name by which the decoder knows a [`Text`].
 pub(super) const MARK: &str = "~text";
@@ -69,6 +70,47 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for TextOr<T> {
         }
 
         deserializer.deserialize_newtype_struct(OR_MAP, Either(PhantomData))
+    }
+}
+
+/// The name by which the decoder knows a [`Written`].
+pub(super) const WRITTEN: &str = "~written";
+
+/// A part of a document that is not decoded: its node is found in the document's tree, with its places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written(u32);
+
+impl Written {
+    /// What is written there; null where nothing is.
+    pub fn node(self, tree: &Node) -> &Node {
+        tree.find(self.0).unwrap_or(&NOTHING)
+    }
+
+    /// Whether something is written there.
+    pub fn is_there(self) -> bool {
+        self.0 != 0
+    }
+}
+
+static NOTHING: Node = Node::nothing();
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Written, D::Error> {
+        struct Number;
+
+        impl Visitor<'_> for Number {
+            type Value = Written;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("anything")
+            }
+
+            fn visit_u32<E: de::Error>(self, id: u32) -> Result<Written, E> {
+                Ok(Written(id))
+            }
+        }
+
+        deserializer.deserialize_newtype_struct(WRITTEN, Number)
     }
 }
 

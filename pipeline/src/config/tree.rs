@@ -111,6 +111,24 @@ impl Node {
         Node { value, at, ..Node::default() }
     }
 
+    /// Null, nowhere.
+    pub const fn nothing() -> Node {
+        let at = At { source: 0, line: 0, column: 0, width: 0 };
+        Node { value: Value::Null, at, id: 0, raw: None, expanded: false, broken: false }
+    }
+
+    /// The node of that id, here or below.
+    pub fn find(&self, id: u32) -> Option<&Node> {
+        if self.id == id {
+            return Some(self);
+        }
+        match &self.value {
+            Value::List(list) => list.iter().find_map(|node| node.find(id)),
+            Value::Map(map) => map.entries.iter().find_map(|entry| entry.value.find(id)),
+            _ => None,
+        }
+    }
+
     /// The map, if it is one.
     pub fn as_map(&self) -> Option<&Map> {
         match &self.value {

@@ -13,11 +13,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
 use crate::component::BoxFuture;
+use crate::config::ComponentId;
+use crate::telemetry::Kind;
 
 #[cfg(target_os = "linux")]
 mod changes;
 pub mod glob;
 mod real;
+pub mod simulated;
 
 pub use glob::Glob;
 
@@ -37,11 +40,36 @@ impl Doors {
     pub fn real() -> Doors {
         Doors { clock: Clock::system(), net: Arc::new(real::RealNet), files: Arc::new(real::RealFiles) }
     }
+
+    /// The doors of one component: the same, unless they tell their users apart.
+    #[must_use]
+    pub fn of(&self, owner: &Owner) -> Doors {
+        Doors {
+            clock: self.clock,
+            net: self.net.of(owner).unwrap_or_else(|| self.net.clone()),
+            files: self.files.of(owner).unwrap_or_else(|| self.files.clone()),
+        }
+    }
 }
 
 impl fmt::Debug for Doors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Doors")
+    }
+}
+
+/// The component that goes through a door.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Owner {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its id.
+    pub id: ComponentId,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.id)
     }
 }
 
@@ -108,6 +136,16 @@ pub trait Net: Send + Sync {
     /// # Errors
     /// The operating system's, name resolution included.
     fn ask<'a>(&'a self, address: &'a str, datagram: &'a [u8]) -> BoxFuture<'a, io::Result<Vec<u8>>>;
+
+    /// The sockets of one component, where they are not everybody's: a simulation knows by that who connects where.
+    fn of(&self, _owner: &Owner) -> Option<Arc<dyn Net>> {
+        None
+    }
+
+    /// Whether nobody can listen in on its streams, so that TLS over them is left out, and no certificate is read for it.
+    fn is_secure(&self) -> bool {
+        false
+    }
 }
 
 /// A listening socket.
@@ -120,6 +158,11 @@ pub trait Listener: Send {
 
     /// The address it listens on, with the real port.
     fn local_address(&self) -> String;
+
+    /// Whether TLS over its streams is left out, as by [`Net::is_secure`].
+    fn is_secure(&self) -> bool {
+        false
+    }
 }
 
 /// Files. The calls block: a component makes them where blocking is allowed (`tokio::task::spawn_blocking`).
@@ -211,6 +254,11 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// The operating system's.
     fn create_folder(&self, path: &Path, permissions: u32) -> io::Result<()>;
+
+    /// The files of one component, where they are not everybody's.
+    fn of(&self, _owner: &Owner) -> Option<Arc<dyn Files>> {
+        None
+    }
 }
 
 /// Hears of changes in folders.

@@ -14,6 +14,7 @@ use crate::batch::Signal;
 use crate::component::{BuildHolding, Consumer, Context, Exporter, Outputs, Processor, Stage};
 use crate::config::ComponentId;
 use crate::delivery::{BatchSettings, Delivery, Storage};
+use crate::doors::Owner;
 use crate::plan::{Pipeline, Plan, PlannedExporter};
 use crate::shared::Shared;
 use crate::telemetry::{Drops, Kind, ProcessorCounts};
@@ -80,7 +81,7 @@ impl Builder<'_> {
             signal,
             meter: meter.clone(),
             drops: Drops::new(meter, id).of(kind),
-            doors: doors.clone(),
+            doors: doors.of(&Owner { kind, id: id.clone() }),
             pages: pages.clone(),
             shared: Shared::default(),
             data_dir: self.plan.data_dir.clone(),

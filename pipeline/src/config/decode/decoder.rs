@@ -305,6 +305,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
                 Value::Map(_) => visitor.visit_newtype_struct(self),
                 _ => visitor.visit_string(self.role(Role::Verbatim).text()?),
             },
+            text::WRITTEN => visitor.visit_u32(self.node.id),
             text::MARK => visitor.visit_newtype_struct(self.role(Role::Verbatim)),
             block::TAGGED => visitor.visit_newtype_struct(self.role(Role::Tagged)),
             duration::MARK => {

@@ -47,7 +47,8 @@ impl Connector {
     /// Certificates that cannot be read.
     pub(super) fn new(options: &ClientOptions, doors: Doors, tasks: TaskTracker) -> Result<Connector, Error> {
         let connector = Connector { doors, tasks, tls: OnceLock::new() };
-        if options.tls.common.has_ca() || options.tls.common.has_identity() {
+        let named = options.tls.common.has_ca() || options.tls.common.has_identity();
+        if named && !connector.doors.net.is_secure() {
             connector.tls_config(options)?;
         }
         Ok(connector)
@@ -63,7 +64,7 @@ impl Connector {
             Some(proxy) => self.through(proxy, origin, options).await?,
             None => self.dial(origin).await?,
         };
-        let (stream, http2) = if origin.tls {
+        let (stream, http2) = if origin.tls && !self.doors.net.is_secure() {
             let config = self.tls_config(options).map_err(|e| no_tls(origin, &e))?;
             let stream = secure(stream, origin, config, &options.tls.server_name_override).await?;
             let http2 = tls::chose_http2(stream.get_ref().1.alpn_protocol()) || options.protocol == Protocol::Http2;
@@ -108,7 +109,7 @@ impl Connector {
     /// A stream to a proxy, which takes plain requests on it, or beyond it to an origin that wants TLS.
     async fn through(&self, proxy: &Proxy, to: &Origin, options: &ClientOptions) -> Result<BoxStream, SendError> {
         let mut stream = self.dial(&proxy.origin).await?;
-        if proxy.origin.tls {
+        if proxy.origin.tls && !self.doors.net.is_secure() {
             let config = tls::client(&TlsClientConfig::default(), &*self.doors.files, tls::Offer::Http1)
                 .map_err(|error| no_tls(&proxy.origin, &error))?;
             stream = Box::new(secure(stream, &proxy.origin, config, "").await?);

@@ -102,7 +102,8 @@ pub async fn serve(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let server = Arc::new(Server { options, handler, tasks, stop });
+    let tls = options.tls.clone().filter(|_| !listener.is_secure());
+    let server = Arc::new(Server { options: ServerOptions { tls, ..options }, handler, tasks, stop });
     let mut connections = JoinSet::new();
     loop {
         let full = connections.len() >= server.options.most_connections;

@@ -110,6 +110,12 @@ impl VirtualFiles {
         tree.inodes.entry(inode).or_default().names += 1;
     }
 
+    /// The names of all files.
+    pub fn names(&self) -> Vec<PathBuf> {
+        let tree = self.tree();
+        tree.names.iter().filter(|(_, node)| matches!(node, Node::File(_))).map(|(path, _)| path.clone()).collect()
+    }
+
     /// The contents of a file.
     pub fn contents(&self, path: impl AsRef<Path>) -> Vec<u8> {
         let tree = self.tree();
@@ -154,6 +160,11 @@ impl VirtualFiles {
             }
         }
         copy
+    }
+
+    /// The same disk in a process that starts now, by another clock.
+    pub fn set_clock(&self, clock: Clock) {
+        self.tree().clock = clock;
     }
 
     /// Files that are open now.
