@@ -1,6 +1,7 @@
 //! Brings shipments to an exporter: one attempt after the other, a timeout around each, backoff between them, bisection
 //! where the far side will never take the whole.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -38,11 +39,16 @@ pub(super) struct Courier {
 /// The code of what is lost at the end of the process.
 const SHUTDOWN: &str = "shutdown";
 
-/// The end of a delivery: from when on nothing may last beyond which instant.
+/// The end of a delivery: from when on nothing may last beyond which instant; or who goes on in its place.
 #[derive(Default)]
 pub(super) struct End {
     begun: CancellationToken,
     deadline: OnceLock<Instant>,
+    /// Cancelled when another courier goes on: what is not being attempted is given back.
+    pub(super) relieved: CancellationToken,
+    /// Cancelled when that one waits no longer: what is being attempted is given back, too, and may come twice.
+    pub(super) abandoned: CancellationToken,
+    successor: OnceLock<Arc<Courier>>,
     /// Cancelled when the deadline is over: whatever is not delivered is lost.
     pub(super) over: CancellationToken,
 }
@@ -51,6 +57,12 @@ impl End {
     pub(super) fn begin(&self, deadline: Instant) {
         let _ = self.deadline.set(deadline);
         self.begun.cancel();
+    }
+
+    /// From now on `successor` delivers.
+    pub(super) fn relieve(&self, successor: Arc<Courier>) {
+        let _ = self.successor.set(successor);
+        self.relieved.cancel();
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -78,12 +90,17 @@ impl End {
     }
 }
 
+/// What is given back needs no reason; it is not counted.
+static RELIEVED: Reason = Reason { code: "relieved", message: Cow::Borrowed("the exporter is being replaced") };
+
 /// Why a batch was not delivered.
 enum Failure {
     /// The far side will never take it.
     Rejected(Reason),
     /// The far side would not take it, and it was not or is no longer to be tried again.
     GivenUp { last: Reason, why: Option<Reason> },
+    /// Another courier goes on with it.
+    GivenBack,
 }
 
 impl Failure {
@@ -92,6 +109,7 @@ impl Failure {
         match self {
             Failure::Rejected(reason) | Failure::GivenUp { last: reason, why: None } => reason,
             Failure::GivenUp { why: Some(reason), .. } => reason,
+            Failure::GivenBack => &RELIEVED,
         }
     }
 
@@ -100,17 +118,22 @@ impl Failure {
         match self {
             Failure::Rejected(reason) => Refused::Reject { reason: reason.clone() },
             Failure::GivenUp { last, .. } => Refused::Retry { after: None, reason: last.clone() },
+            Failure::GivenBack => Refused::Retry { after: None, reason: RELIEVED.clone() },
         }
     }
 }
 
 impl Courier {
-    /// Delivers the shipment or gives it up, whole or in parts; every item of it is counted and every owner answered.
-    pub(super) async fn deliver(&self, shipment: Shipment) {
+    /// Delivers the shipment or gives it up, whole or in parts; every item of it is counted and every owner answered, but
+    /// for what is given back because another courier goes on, the next of it last.
+    pub(super) async fn deliver(&self, shipment: Shipment) -> SmallVec<[Shipment; 2]> {
         let mut pending = Pending { courier: self, stack: SmallVec::from_iter([shipment]) };
         while let Some(shipment) = pending.stack.last() {
             let result = self.send(&shipment.batch).await;
-            let Some(shipment) = pending.stack.pop() else { return };
+            if let Err(Failure::GivenBack) = result {
+                return std::mem::take(&mut pending.stack);
+            }
+            let Some(shipment) = pending.stack.pop() else { break };
             match result {
                 Ok(receipt) => self.delivered(&shipment.batch, receipt),
                 Err(failure) => match bisect(shipment, &failure) {
@@ -119,17 +142,24 @@ impl Courier {
                 },
             }
         }
+        SmallVec::new()
     }
 
-    /// Delivers the batch of a caller that waits for it and gets the answer itself.
+    /// Delivers the batch of a caller that waits for it and gets the answer itself, be it by the courier that goes on.
     pub(super) async fn deliver_for_caller(&self, batch: Batch) -> Outcome {
         let items = batch.items();
         self.counts.flow.in_flight.add(gauge(items));
         let mut returned = Returned { courier: self, items };
         let mut stack = SmallVec::<[Shipment; 4]>::from_iter([Shipment::whole(batch, None)]);
         let mut worst: Option<Refused> = None;
+        let mut courier = self;
         while let Some(shipment) = stack.pop() {
-            match self.send(&shipment.batch).await {
+            match courier.send(&shipment.batch).await {
+                Err(Failure::GivenBack) => {
+                    // Nobody is relieved without a successor.
+                    courier = courier.end.successor.get().map_or(courier, |successor| &**successor);
+                    stack.push(shipment);
+                }
                 Ok(receipt) => {
                     returned.items -= shipment.batch.items();
                     self.delivered(&shipment.batch, receipt);
@@ -159,7 +189,12 @@ impl Courier {
         let mut retrying = None;
         self.counts.exporting(batch);
         loop {
-            let (after, last) = match self.attempt(batch).await {
+            let attempt = tokio::select! {
+                biased;
+                answer = self.attempt(batch) => answer,
+                () = self.end.abandoned.cancelled() => return Err(Failure::GivenBack),
+            };
+            let (after, last) = match attempt {
                 Ok(receipt) => {
                     if self.trouble.is_over() {
                         let (component, signal) = (self.counts.drops.component(), batch.signal());
@@ -184,7 +219,12 @@ impl Courier {
                 let (component, signal) = (self.counts.drops.component(), batch.signal());
                 tracing::warn!(component, %signal, times, next_attempt = ?wait, "not delivered yet: {last}");
             }
-            if !self.end.wait(Instant::now() + wait).await {
+            let in_time = tokio::select! {
+                biased;
+                () = self.end.relieved.cancelled() => return Err(Failure::GivenBack),
+                in_time = self.end.wait(Instant::now() + wait) => in_time,
+            };
+            if !in_time {
                 let why = Reason::new(SHUTDOWN, format!("not delivered before the shutdown deadline: {last}"));
                 return Err(Failure::GivenUp { last, why: Some(why) });
             }

@@ -4,7 +4,8 @@
 //! After a restart or an outage what is fresh is sent first and the backlog beside it, so many batches at a time; or all
 //! of it in order (`recovery: in_order`), for far sides that take a series only forwards.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -15,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::lane::LaneSettings;
 use super::queue::{self, Load, Queue};
-use super::{Overflow, QueueSettings, Recovery, give_way, note, overflow};
+use super::{Overflow, QueueSettings, Recovery, Sizer, give_way, note, overflow};
 use crate::batch::{Batch, Signal};
 use crate::component::{Outcome, Reason, Refused};
 use crate::doors::Clock;
@@ -39,23 +40,49 @@ pub(super) struct Disk {
     counts: ExporterCounts,
     signal: Signal,
     clock: Clock,
-    recovery: Recovery,
-    /// Bytes of the backlog in each second at most, where there is a limit.
-    rate: Option<f64>,
-    max_age: Duration,
-    capacity: Load,
+    rules: RwLock<Rules>,
     used: Mutex<Used>,
     lanes: Lanes,
     /// There may be something to read.
     feed: Notify,
     /// There may be room.
     freed: Notify,
-    turns: Arc<Semaphore>,
     /// Whoever reads the journal has this: it is read by one at a time.
     reader: sync::Mutex<()>,
     unreadable: Seldom,
+    /// It takes nothing new and ends when it is empty.
+    leaving: AtomicBool,
     stopping: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// What a reload may change of it.
+#[derive(Clone)]
+struct Rules {
+    recovery: Recovery,
+    /// Bytes of the backlog in each second at most, where there is a limit.
+    rate: Option<f64>,
+    max_age: Duration,
+    capacity: Load,
+    sizer: Sizer,
+    turns: Arc<Semaphore>,
+}
+
+impl Rules {
+    fn new(settings: &QueueSettings, max_bytes: usize, queue: &Queue) -> Rules {
+        let turns = match settings.recovery {
+            Recovery::FreshFirst => (settings.num_consumers / 2).max(1),
+            Recovery::InOrder => settings.num_consumers.max(1) * 2,
+        };
+        Rules {
+            recovery: settings.recovery,
+            rate: (settings.recovery_rate > 0).then_some(settings.recovery_rate as f64),
+            max_age: settings.max_age,
+            capacity: Load { bytes: max_bytes.max(1), ..queue.capacity() },
+            sizer: settings.sizer,
+            turns: Arc::new(Semaphore::new(turns)),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -65,6 +92,7 @@ struct Used {
 }
 
 /// Where a delivery finds its queue on disk.
+#[derive(Clone)]
 pub struct Storage {
     /// The files.
     pub files: Arc<dyn crate::doors::Files>,
@@ -123,11 +151,11 @@ impl Disk {
         let Storage { files, clock, journal, max_bytes } = storage;
         let folder = journal.folder.display().to_string();
         let journal::Opened { journal, committer, found } = journal::open(files, journal)?;
-        let capacity = Load { bytes: max_bytes.max(1), ..queue.capacity };
+        let rules = Rules::new(settings, max_bytes, queue);
         let units = queue.units_of(found.records, found.items, found.bytes);
         let bytes = usize::try_from(found.bytes).unwrap_or(usize::MAX);
         let used = Used { load: Load { units, bytes }, records: found.records };
-        counts.queue_bytes_capacity.set(gauge(capacity.bytes));
+        counts.queue_bytes_capacity.set(gauge(rules.capacity.bytes));
         let items = usize::try_from(found.items).unwrap_or(usize::MAX);
         let lost = usize::try_from(found.lost_items).unwrap_or(usize::MAX);
         counts.received(items.saturating_add(lost));
@@ -141,33 +169,68 @@ impl Disk {
             tracing::warn!(component, %signal, items = lost, "{folder} is damaged: {skipped} bytes in it are no records");
             counts.lost(lost, &damaged());
         }
-        queue.stand_before_disk();
-        let turns = match settings.recovery {
-            Recovery::FreshFirst => (settings.num_consumers / 2).max(1),
-            Recovery::InOrder => settings.num_consumers.max(1) * 2,
-        };
+        queue.stand_before_disk(true);
         let disk = Arc::new(Disk {
             journal,
             queue: queue.clone(),
             counts,
             signal,
             clock,
-            recovery: settings.recovery,
-            rate: (settings.recovery_rate > 0).then_some(settings.recovery_rate as f64),
-            max_age: settings.max_age,
-            capacity,
+            rules: RwLock::new(rules),
             used: Mutex::new(used),
             lanes,
             feed: Notify::new(),
             freed: Notify::new(),
-            turns: Arc::new(Semaphore::new(turns)),
             reader: sync::Mutex::new(()),
             unreadable: Seldom::default(),
+            leaving: AtomicBool::new(false),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         disk.show();
         Ok((disk, committer))
+    }
+
+    /// Goes on with other settings, after its queue did.
+    pub(super) fn settle(&self, settings: &QueueSettings, max_bytes: usize) {
+        let rules = Rules::new(settings, max_bytes, &self.queue);
+        self.counts.queue_bytes_capacity.set(gauge(rules.capacity.bytes));
+        let sizer = rules.sizer;
+        let before = std::mem::replace(&mut *self.rules.write().unwrap_or_else(PoisonError::into_inner), rules);
+        if before.sizer != sizer {
+            // What is there is bounded by its bytes alone until it is gone.
+            self.used().load.units = 0;
+        }
+        self.leaving.store(false, Ordering::Relaxed);
+        self.queue.stand_before_disk(true);
+        self.show();
+        self.freed.notify_waiters();
+        self.feed.notify_one();
+    }
+
+    /// Delivers what it has and ends then: another queue takes what comes.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.feed.notify_one();
+    }
+
+    /// Whether another queue takes what comes.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Whether it still reads and writes.
+    pub(super) fn is_alive(&self) -> bool {
+        !self.stopping.is_cancelled()
+    }
+
+    /// Whether it is to end and has nothing left.
+    fn has_left(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) && self.used().records == 0
+    }
+
+    fn rules(&self) -> Rules {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Starts what writes and what reads.
@@ -231,7 +294,7 @@ impl Disk {
             }
         };
         self.counts.flow.in_flight.add(gauge(items));
-        if self.recovery == Recovery::InOrder || !self.queue.has_memory(load.bytes) {
+        if self.rules().recovery == Recovery::InOrder || !self.queue.has_memory(load.bytes) {
             self.journal.put_back(number);
             self.feed.notify_one();
         } else {
@@ -290,7 +353,8 @@ impl Disk {
     async fn read_one(self: &Arc<Disk>, turn: OwnedSemaphorePermit) -> Option<usize> {
         let read = self.read().await?;
         let age = self.clock.now().saturating_sub(read.at);
-        if !self.max_age.is_zero() && age > self.max_age {
+        let max_age = self.rules().max_age;
+        if !max_age.is_zero() && age > max_age {
             let reason = Reason::new("too_old", format!("waited {} s, longer than max_age", age.as_secs()));
             self.drop_stored(&read, |batch| self.counts.dropped(batch, batch.items(), &reason));
             return Some(0);
@@ -367,12 +431,13 @@ impl Disk {
         if self.stopping.is_cancelled() {
             return Err(queue::shutting_down());
         }
+        let capacity = self.rules().capacity;
         let mut used = self.used();
         let Load { units, bytes } = used.load;
-        let fits = units + load.units <= self.capacity.units && bytes + load.bytes <= self.capacity.bytes;
+        let fits = units + load.units <= capacity.units && bytes + load.bytes <= capacity.bytes;
         // What is larger than the whole queue gets it for itself.
         if !fits && used.records > 0 {
-            return Err(self.queue.full_by(used.load, self.capacity));
+            return Err(self.queue.full_by(used.load, capacity));
         }
         used.load = Load { units: units + load.units, bytes: bytes + load.bytes };
         used.records += 1;
@@ -395,6 +460,9 @@ impl Disk {
     }
 
     fn show(&self) {
+        if self.leaving.load(Ordering::Relaxed) {
+            return;
+        }
         let load = self.used().load;
         self.counts.queue_size.set(gauge(self.queue.shown(load.units)));
         self.counts.queue_bytes.set(gauge(load.bytes));
@@ -402,7 +470,7 @@ impl Disk {
 
     /// What it holds, and of how much.
     pub(super) fn level(&self) -> (Load, Load) {
-        (self.used().load, self.capacity)
+        (self.used().load, self.rules().capacity)
     }
 
     /// How long the oldest batch waits.
@@ -433,13 +501,18 @@ async fn feed(disk: Arc<Disk>) {
     let mut not_before = Instant::now();
     while !disk.stopping.is_cancelled() {
         let woken = disk.feed.notified();
+        if disk.has_left() {
+            let component = disk.counts.drops.component();
+            tracing::info!(component, signal = %disk.signal, "everything in the queue on disk that is given up is delivered");
+            return disk.abandon();
+        }
         if disk.journal.waiting() > 0
             && disk.queue.has_memory(0)
             && not_before <= Instant::now()
-            && let Ok(turn) = disk.turns.clone().try_acquire_owned()
+            && let Ok(turn) = disk.rules().turns.try_acquire_owned()
             && let Some(bytes) = disk.read_one(turn).await
         {
-            if let Some(rate) = disk.rate {
+            if let Some(rate) = disk.rules().rate {
                 not_before = not_before.max(Instant::now()) + Duration::from_secs_f64(bytes as f64 / rate);
             }
             continue;

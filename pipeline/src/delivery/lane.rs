@@ -229,6 +229,11 @@ impl Job {
         self.entries.iter().chain(overhang).map(|entry| &*entry.held)
     }
 
+    /// Where it is from.
+    pub(super) fn key(&self) -> LaneKey {
+        self.key.clone()
+    }
+
     /// The batch to export, and what is to be put back.
     pub(super) fn load(mut self) -> (Shipment, Option<(LaneKey, Entry)>) {
         let mut rest = None;
@@ -299,5 +304,27 @@ impl Shipment {
     pub(super) fn whole(batch: Batch, held: Option<Arc<Held>>) -> Shipment {
         let owner = Owner { held, parts: batch.parts().len(), items: batch.items() };
         Shipment { batch, owners: SmallVec::from_iter([owner]) }
+    }
+
+    /// What it was made of, to wait again: as long as it has to, it has waited.
+    pub(super) fn into_entries(self, key: &LaneKey) -> SmallVec<[Entry; 1]> {
+        let Shipment { batch, owners } = self;
+        let now = Instant::now();
+        let waited = key.settings.batch.as_ref().map_or(Duration::ZERO, |batch| batch.flush_timeout);
+        let at = now.checked_sub(waited).unwrap_or(now);
+        let alone = owners.len() == 1;
+        let mut parts = batch.parts().iter();
+        let mut entries = SmallVec::new();
+        for Owner { held, parts: count, items } in owners {
+            let theirs: Parts = parts.by_ref().take(count).cloned().collect();
+            let Some(held) = held else { continue };
+            let its = match batch.meta() {
+                _ if alone => batch.clone(),
+                Some(meta) => Batch::from_parts(batch.signal(), theirs, items).with_meta(meta.clone()),
+                None => Batch::from_parts(batch.signal(), theirs, items),
+            };
+            entries.push(Entry { batch: its, held, at, number: 0 });
+        }
+        entries
     }
 }

@@ -6,6 +6,9 @@
 //! where it has a `storage`; or, with `wait_for_result` and without a queue, when the far side has it.
 //!
 //! With one consumer what a branch sends stays in its order, retries included.
+//!
+//! A queue outlives the exporter that it feeds: when a reload changes that, the next delivery goes on with the queue
+//! (`succession`).
 
 mod backoff;
 mod config;
@@ -18,13 +21,14 @@ mod note;
 mod queue;
 mod settings;
 mod storage;
+mod succession;
 
 #[cfg(test)]
 mod tests;
 
 use std::future::ready;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -40,6 +44,7 @@ use self::disk::{Disk, Lanes, STOP_PATIENCE};
 use self::forecast::Watch;
 use self::lane::LaneSettings;
 use self::queue::{Displaced, OVERFLOW, QUEUE_FULL, Queue};
+use self::succession::Leaving;
 use crate::batch::{Batch, Signal};
 use crate::component::{BoxFuture, Consumer, Exporter, Outcome, Reason, Refused};
 use crate::config::ComponentId;
@@ -55,14 +60,21 @@ pub struct Delivery {
     courier: Arc<Courier>,
     queue: Arc<Queue>,
     workers: TaskTracker,
-    fronts: AtomicUsize,
-    queued: AtomicUsize,
+    /// Callers that wait for their delivery themselves.
+    calls: TaskTracker,
+    has_started: AtomicBool,
+    fronts: Arc<AtomicUsize>,
+    queued: Arc<AtomicUsize>,
     lanes: Lanes,
-    /// Where its queue is on disk, until that is opened.
+    /// Where its queue is to be on disk.
     storage: Mutex<Option<Storage>>,
     disk: Arc<OnceLock<Arc<Disk>>>,
+    /// Queues on disk that are given up, as long as they hold something.
+    leaving: Mutex<Vec<Leaving>>,
+    /// Whether the queue is this delivery's, and not that of the one before it or after it.
+    has_queue: AtomicBool,
     /// Sets the levels that are shown whenever own metrics are read.
-    _watch: Arc<Watch>,
+    watch: Arc<Watch>,
 }
 
 /// What a delivery could not bring out before the deadline.
@@ -106,12 +118,16 @@ impl Delivery {
             courier,
             meter: meter.clone(),
             workers: TaskTracker::new(),
-            fronts: AtomicUsize::new(0),
-            queued: AtomicUsize::new(0),
+            calls: TaskTracker::new(),
+            has_started: AtomicBool::new(false),
+            fronts: Arc::default(),
+            queued: Arc::default(),
             lanes: Lanes::default(),
             storage: Mutex::default(),
             disk,
-            _watch: watch,
+            leaving: Mutex::default(),
+            has_queue: AtomicBool::new(true),
+            watch,
             settings,
             id,
             signal,
@@ -127,8 +143,10 @@ impl Delivery {
     /// Opens the queue on disk, where there is to be one. Where the disk does not let it, that is said, and the queue is
     /// in memory.
     pub async fn open(&self) {
-        let storage = self.storage.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(storage) = storage.filter(|_| self.queued.load(Ordering::Relaxed) > 0) else { return };
+        if self.queued.load(Ordering::Relaxed) == 0 || self.disk.get().is_some() {
+            return;
+        }
+        let Some(storage) = self.storage() else { return };
         let folder = storage.journal.folder.clone();
         let (settings, queue) = (self.settings.queue.clone(), self.queue.clone());
         let (counts, lanes, signal) = (self.counts.clone(), self.lanes.clone(), self.signal);
@@ -153,7 +171,7 @@ impl Delivery {
     pub fn front(&self, batch: Option<(ComponentId, BatchSettings)>) -> Arc<dyn Consumer> {
         let own = self.settings.queue.batch.clone();
         if !self.settings.queue.enabled && batch.is_none() {
-            return Arc::new(Direct { courier: self.courier.clone(), calls: self.workers.clone() });
+            return Arc::new(Direct { courier: self.courier.clone(), calls: self.calls.clone() });
         }
         let (batch, counts) = match (own.filter(|_| self.settings.queue.enabled), batch) {
             (Some(own), _) => (Some(own), None),
@@ -166,7 +184,11 @@ impl Delivery {
         let number = if counts.is_some() { number + 1 } else { 0 };
         self.queued.fetch_add(1, Ordering::Relaxed);
         let lane = Arc::new(LaneSettings { number, batch, unit, counts });
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane.clone());
+        {
+            let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            lanes.retain(|lane| Arc::strong_count(lane) > 1);
+            lanes.push(lane.clone());
+        }
         Arc::new(Queued {
             lane,
             disk: self.disk.clone(),
@@ -178,9 +200,9 @@ impl Delivery {
         })
     }
 
-    /// Starts the consumers, where any front queues.
+    /// Starts the consumers, where any front queues; once.
     pub fn start(&self) {
-        if self.queued.load(Ordering::Relaxed) == 0 {
+        if self.queued.load(Ordering::Relaxed) == 0 || self.has_started.swap(true, Ordering::Relaxed) {
             return;
         }
         for _ in 0..self.settings.queue.num_consumers.max(1) {
@@ -189,42 +211,79 @@ impl Delivery {
     }
 
     /// Takes nothing new, delivers what is held until the deadline, and counts what is not delivered then as dropped for
-    /// the reason `shutdown`. The exporter is closed afterwards by whoever made it.
+    /// the reason `shutdown`. The exporter is closed afterwards by whoever made it. One that was relieved has nothing left
+    /// but calls that began before.
     pub async fn close(&self, deadline: Instant) -> Lost {
-        let disk = self.disk.get();
+        let disk = self.disk.get().filter(|_| self.has_queue());
         // What is on the disk is not lost: there is no need to wait long for a far side that does not answer.
         let deadline = if disk.is_some() { deadline.min(Instant::now() + STOP_PATIENCE) } else { deadline };
         self.courier.end.begin(deadline);
-        disk.inspect(|disk| disk.stop());
-        self.queue.close();
+        if self.has_queue() {
+            disk.inspect(|disk| disk.stop());
+            self.queue.close();
+        }
         self.workers.close();
-        if timeout_at(deadline, self.workers.wait()).await.is_err() {
-            self.courier.end.over.cancel();
-            // Nothing waits any more: this counts what is left.
-            self.workers.wait().await;
+        self.calls.close();
+        if timeout_at(deadline, async { tokio::join!(self.workers.wait(), self.calls.wait()) }).await.is_err() {
+            if self.courier.end.relieved.is_cancelled() {
+                // What is still being sent is sent by the successor, calls included.
+                self.courier.end.abandoned.cancel();
+                self.workers.wait().await;
+            } else {
+                self.courier.end.over.cancel();
+                // Nothing waits any more: this counts what is left.
+                tokio::join!(self.workers.wait(), self.calls.wait());
+            }
         }
         if let Some(disk) = disk {
+            disk.close().await;
+        }
+        let leaving: Vec<_> = self.leaving().drain(..).collect();
+        for Leaving { disk, .. } in leaving {
             disk.close().await;
         }
         let items = self.courier.lost.load(Ordering::Relaxed);
         Lost { exporter: self.id.clone(), signal: self.signal, items }
     }
+
+    fn has_queue(&self) -> bool {
+        self.has_queue.load(Ordering::Acquire)
+    }
+
+    fn storage(&self) -> Option<Storage> {
+        self.storage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn leaving(&self) -> MutexGuard<'_, Vec<Leaving>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
+        if !self.has_queue() {
+            return;
+        }
         self.courier.end.begin(Instant::now());
         self.courier.end.over.cancel();
         self.queue.close();
         if let Some(disk) = self.disk.get() {
             disk.abandon();
         }
+        self.leaving().iter().for_each(|leaving| leaving.disk.abandon());
     }
 }
 
 /// One consumer: takes what is ready and brings it to the exporter.
 async fn work(queue: Arc<Queue>, courier: Arc<Courier>) {
-    while let Some(job) = queue.next().await {
+    loop {
+        let next = tokio::select! {
+            biased;
+            () = courier.end.relieved.cancelled() => return,
+            next = queue.next() => next,
+        };
+        let Some(job) = next else { return };
+        let lane = job.key();
         let (shipment, rest) = job.load();
         if let Some((key, entry)) = rest {
             queue.put_back(&key, entry);
@@ -237,7 +296,7 @@ async fn work(queue: Arc<Queue>, courier: Arc<Courier>) {
         tokio::select! {
             // Polled first, so that it has the shipment before it can be abandoned.
             biased;
-            () = courier.deliver(shipment) => {}
+            left = courier.deliver(shipment) => queue.put_back_shipments(&lane, left),
             () = over.cancelled() => {}
         }
     }
@@ -287,7 +346,7 @@ impl Consumer for Queued {
         if batch.is_empty() {
             return Box::pin(ready(Ok(())));
         }
-        if let Some(disk) = self.disk.get() {
+        if let Some(disk) = self.disk.get().filter(|disk| !disk.is_given_up()) {
             return Box::pin(disk.take(self.lane.clone(), batch, self.overflow));
         }
         let offered = match self.overflow {

@@ -3,14 +3,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use smallvec::SmallVec;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::disk::{IN_MEMORY, OnDisk};
-use super::lane::{Job, Lane, LaneKey, LaneSettings};
+use super::lane::{Job, Lane, LaneKey, LaneSettings, Shipment};
 use super::{QueueSettings, Sizer, cut};
 use crate::batch::Batch;
 use crate::component::{Outcome, Refused};
@@ -21,18 +21,32 @@ pub(super) const QUEUE_FULL: &str = "queue_full";
 /// The code of what is dropped for want of room, where the config wants that.
 pub(super) const OVERFLOW: &str = "overflow";
 
-/// Bounded memory before one exporter.
+/// Bounded memory before one exporter. It outlives a reload that changes the exporter: the next delivery goes on with it.
 pub(super) struct Queue {
-    pub(super) capacity: Load,
-    sizer: Sizer,
-    /// What one unit of the sizer is in a [`Load`].
-    scale: usize,
+    bounds: RwLock<Bounds>,
     counts: ExporterCounts,
     state: Mutex<State>,
     wake: Notify,
     refusals: Seldom,
     /// What is here is on the disk too, which counts it and bounds it.
     before_disk: AtomicBool,
+}
+
+/// How much there may be, and what counts.
+#[derive(Clone, Copy)]
+struct Bounds {
+    capacity: Load,
+    sizer: Sizer,
+    /// What one unit of the sizer is in a [`Load`].
+    scale: usize,
+}
+
+impl Bounds {
+    fn new(settings: &QueueSettings) -> Bounds {
+        let scale = if settings.sizer == Sizer::Requests { SHARES } else { 1 };
+        let units = settings.queue_size.max(1).saturating_mul(scale);
+        Bounds { capacity: Load { units, bytes: settings.max_bytes.max(1) }, sizer: settings.sizer, scale }
+    }
 }
 
 #[derive(Default)]
@@ -88,7 +102,8 @@ impl Load {
     }
 
     fn sub(&mut self, less: Load) {
-        self.units -= less.units;
+        // Units of another kind than the present ones are not in the sum.
+        self.units = self.units.saturating_sub(less.units);
         self.bytes -= less.bytes;
     }
 }
@@ -120,26 +135,50 @@ pub(super) enum Idle {
 
 impl Queue {
     pub(super) fn new(settings: &QueueSettings, counts: ExporterCounts) -> Queue {
-        let scale = if settings.sizer == Sizer::Requests { SHARES } else { 1 };
-        let units = settings.queue_size.max(1).saturating_mul(scale);
-        let capacity = Load { units, bytes: settings.max_bytes.max(1) };
-        counts.queue_capacity.set(gauge(settings.queue_size));
-        counts.queue_bytes_capacity.set(gauge(capacity.bytes));
-        Queue {
-            capacity,
-            sizer: settings.sizer,
-            scale,
+        let queue = Queue {
+            bounds: RwLock::new(Bounds::new(settings)),
             counts,
             state: Mutex::default(),
             wake: Notify::new(),
             refusals: Seldom::default(),
             before_disk: AtomicBool::new(false),
-        }
+        };
+        queue.show_bounds(settings);
+        queue
     }
 
-    /// From now on there is a queue on disk behind this one.
-    pub(super) fn stand_before_disk(&self) {
-        self.before_disk.store(true, Ordering::Relaxed);
+    /// Goes on with other settings. Where another unit counts, what is held is bounded by its bytes alone until it is
+    /// gone.
+    pub(super) fn settle(&self, settings: &QueueSettings) {
+        let bounds = Bounds::new(settings);
+        let mut state = self.state();
+        let before = std::mem::replace(&mut *self.bounds.write().unwrap_or_else(PoisonError::into_inner), bounds);
+        if before.sizer != bounds.sizer {
+            state.used.units = 0;
+            state.exporting.units = 0;
+        }
+        self.show_bounds(settings);
+        self.admit_blocked(&mut state);
+        self.show(&state);
+    }
+
+    fn show_bounds(&self, settings: &QueueSettings) {
+        self.counts.queue_capacity.set(gauge(settings.queue_size));
+        self.counts.queue_bytes_capacity.set(gauge(settings.max_bytes.max(1)));
+    }
+
+    fn bounds(&self) -> Bounds {
+        *self.bounds.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What fits into it.
+    pub(super) fn capacity(&self) -> Load {
+        self.bounds().capacity
+    }
+
+    /// From now on there is a queue on disk behind this one, or there is none.
+    pub(super) fn stand_before_disk(&self, is_there: bool) {
+        self.before_disk.store(is_there, Ordering::Relaxed);
     }
 
     /// Whether so many more stored bytes may be in memory; at least one batch always may.
@@ -168,8 +207,9 @@ impl Queue {
 
     /// What so many stored batches take, in units.
     pub(super) fn units_of(&self, batches: usize, items: u64, bytes: u64) -> usize {
-        match self.sizer {
-            Sizer::Requests => batches.saturating_mul(self.scale),
+        let Bounds { sizer, scale, .. } = self.bounds();
+        match sizer {
+            Sizer::Requests => batches.saturating_mul(scale),
             Sizer::Items => usize::try_from(items).unwrap_or(usize::MAX),
             Sizer::Bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
         }
@@ -177,8 +217,9 @@ impl Queue {
 
     /// What a batch takes in that lane.
     pub(super) fn load(&self, batch: &Batch, lane: &LaneSettings) -> Load {
-        let units = match self.sizer {
-            Sizer::Requests => lane.share(batch, self.scale),
+        let Bounds { sizer, scale, .. } = self.bounds();
+        let units = match sizer {
+            Sizer::Requests => lane.share(batch, scale),
             unit => cut::size(batch, unit),
         };
         Load { units, bytes: batch.byte_len() }
@@ -193,8 +234,9 @@ impl Queue {
 
     /// The batch in pieces of which none is larger than the whole queue.
     pub(super) fn fitting(&self, batch: Batch) -> SmallVec<[Batch; 1]> {
-        let pieces = cut::pieces(batch, self.sizer, self.capacity.units / self.scale);
-        pieces.into_iter().flat_map(|piece| cut::pieces(piece, Sizer::Bytes, self.capacity.bytes)).collect()
+        let Bounds { capacity, sizer, scale } = self.bounds();
+        let pieces = cut::pieces(batch, sizer, capacity.units / scale);
+        pieces.into_iter().flat_map(|piece| cut::pieces(piece, Sizer::Bytes, capacity.bytes)).collect()
     }
 
     /// Whether a batch of that load would be taken now.
@@ -357,6 +399,17 @@ impl Queue {
         self.wake.notify_one();
     }
 
+    /// Puts back shipments that were not delivered, the last to be the next, before everything else in their lane.
+    pub(super) fn put_back_shipments(&self, key: &LaneKey, shipments: impl IntoIterator<Item = Shipment>) {
+        let mut state = self.state();
+        for shipment in shipments {
+            let lane = state.lanes.entry(key.clone()).or_insert_with(|| Lane::new(key));
+            shipment.into_entries(key).into_iter().rev().for_each(|entry| lane.put_back(entry));
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
     /// Takes nothing new; what is there is ready at once.
     pub(super) fn close(&self) {
         let blocked = {
@@ -375,9 +428,10 @@ impl Queue {
     }
 
     fn fits_into(&self, used: Load, load: Load) -> bool {
+        let capacity = self.capacity();
         // What is larger than the whole queue gets it for itself.
         used.bytes == 0 && used.units == 0
-            || used.units + load.units <= self.capacity.units && used.bytes + load.bytes <= self.capacity.bytes
+            || used.units + load.units <= capacity.units && used.bytes + load.bytes <= capacity.bytes
     }
 
     /// There is no room: nothing waits to be merged any longer.
@@ -388,14 +442,14 @@ impl Queue {
 
     fn full(&self, state: &mut State) -> Refused {
         self.press(state);
-        self.full_by(state.used, self.capacity)
+        self.full_by(state.used, self.capacity())
     }
 
     /// The refusal of a queue that has so much of so much.
     pub(super) fn full_by(&self, used: Load, capacity: Load) -> Refused {
         let message = if used.units >= capacity.units || used.bytes < capacity.bytes / 2 {
             let (used, capacity) = (self.shown(used.units), self.shown(capacity.units));
-            format!("the sending queue is full: {used} of {capacity} {}", self.sizer.name())
+            format!("the sending queue is full: {used} of {capacity} {}", self.bounds().sizer.name())
         } else {
             format!("the sending queue is full: {} of {} bytes (max_bytes)", used.bytes, capacity.bytes)
         };
@@ -463,13 +517,16 @@ impl Queue {
         if was_exporting {
             state.exporting.sub(load);
         }
+        if state.used.bytes == 0 {
+            state.used.units = 0;
+        }
         self.admit_blocked(&mut state);
         self.show(&state);
     }
 
     /// Whole units.
     pub(super) fn shown(&self, units: usize) -> usize {
-        units.div_ceil(self.scale)
+        units.div_ceil(self.bounds().scale)
     }
 
     fn show(&self, state: &State) {

@@ -1,7 +1,7 @@
 //! Writes what is pending, one group after the other: whatever comes while a group is written is the next group.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,12 +35,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What is written with one call of the operating system.
 const AT_ONCE: usize = 128 << 10;
 
-/// Nobody writes any longer: whoever waits for an answer is told so.
+/// Nobody writes any longer: whoever waits for an answer is told so, and another may have the folder.
 impl Drop for Committer {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         state.closed = true;
         state.pending.clear();
+        drop(state);
+        self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

@@ -86,8 +86,8 @@ struct Shared {
     settings: Settings,
     state: Mutex<State>,
     wake: Notify,
-    /// Nobody else may use the folder as long as this lives.
-    _lock: Box<dyn Send + Sync>,
+    /// Nobody else may use the folder as long as this lives: until nobody writes here any longer.
+    lock: Mutex<Option<Box<dyn Send + Sync>>>,
 }
 
 struct State {

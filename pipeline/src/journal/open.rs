@@ -80,7 +80,7 @@ pub fn open(files: Arc<dyn Files>, settings: Settings) -> io::Result<Opened> {
         found.bytes += u64::from(*len);
     }
     let state = Mutex::new(State { segments, pending: Vec::new(), closed: false });
-    let shared = Shared { files, settings, state, wake: Notify::new(), _lock: lock };
+    let shared = Shared { files, settings, state, wake: Notify::new(), lock: Mutex::new(Some(lock)) };
     let journal = Journal { shared: Arc::new(shared) };
     let committer = Committer::new(&journal);
     // Segments in which nothing waits are removed first of all.

@@ -7,6 +7,7 @@ mod model;
 mod queueing;
 mod retrying;
 mod stopping;
+mod succession;
 
 use std::sync::Arc;
 use std::time::Duration;
