@@ -12,7 +12,7 @@ pub fn components(registry: &Registry) -> String {
     section(&mut out, "receivers", registry.receivers());
     section(&mut out, "processors", registry.processors());
     section(&mut out, "exporters", registry.exporters());
-    section(&mut out, "extensions", &registry.extensions());
+    section(&mut out, "extensions", registry.extensions());
     out
 }
 

@@ -7,7 +7,7 @@ use pipeline::config::report::Report;
 use pipeline::doors::Doors;
 use pipeline::graph::{Failure, Graph, Running, StopReport, Surroundings};
 use pipeline::plan::Plan;
-use pipeline::telemetry::{self, Endpoint, Meter, Pages, logs};
+use pipeline::telemetry::{self, Endpoint, Health, Meter, Pages, State, logs};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
@@ -73,6 +73,7 @@ async fn live(plan: &Plan, warnings: &Report, signals: &mut Signals) -> ExitCode
             return ExitCode::from(FAILED);
         }
     };
+    surroundings.health.process_is(State::Ok);
     tracing::info!(pipelines = plan.pipelines.len(), data_dir = %plan.data_dir.display(), "ready");
     let failed = tokio::select! {
         name = signals.stop() => {
@@ -87,6 +88,7 @@ async fn live(plan: &Plan, warnings: &Report, signals: &mut Signals) -> ExitCode
             ended.is_some()
         }
     };
+    surroundings.health.process_is(State::Stopping);
     tokio::select! {
         report = stop(running, endpoint, Instant::now() + plan.shutdown_timeout) => {
             if report.is_clean() && !failed {
@@ -107,7 +109,7 @@ async fn start(plan: &Plan, surroundings: &Surroundings) -> Result<(Running, Opt
         .await
         .map_err(|failures| failures.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let Some(address) = &plan.telemetry.metrics_address else { return Ok((running, None)) };
-    let Surroundings { doors, meter, pages } = surroundings;
+    let Surroundings { doors, meter, pages, .. } = surroundings;
     match Endpoint::start(address, &*doors.net, meter.clone(), pages.clone()).await {
         Ok(endpoint) => Ok((running, Some(endpoint))),
         Err(error) => {
@@ -127,7 +129,9 @@ async fn stop(running: Running, endpoint: Option<Endpoint>, deadline: Instant) -
 }
 
 fn surroundings() -> Surroundings {
-    Surroundings { doors: Doors::real(), meter: Meter::new(), pages: Pages::new() }
+    let doors = Doors::real();
+    let health = Health::new(doors.clock);
+    Surroundings { doors, meter: Meter::new(), pages: Pages::new(), health }
 }
 
 fn runtime() -> Result<Runtime, ExitCode> {

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::support::workspace;
 
-const KINDS: [&str; 3] = ["receivers", "processors", "exporters"];
+const KINDS: [&str; 4] = ["receivers", "processors", "exporters", "extensions"];
 
 fn components() -> Vec<(&'static str, PathBuf)> {
     let folders = |kind: &'static str| {
@@ -42,9 +42,10 @@ fn validate(what: &Path, config: &str) {
 
 #[test]
 fn every_component_has_a_readme_whose_example_is_valid() {
-    for (_, path) in components() {
+    for (kind, path) in components() {
         let readme = fs::read_to_string(path.join("README.md")).expect("it was listed");
-        for heading in ["## Config", "## Example", "## Delivery", "## Telemetry"] {
+        let delivery = ["## Delivery"].into_iter().filter(|_| kind != "extensions");
+        for heading in ["## Config", "## Example", "## Telemetry"].into_iter().chain(delivery) {
             assert!(readme.contains(heading), "{}: no {heading}", path.display());
         }
         let examples = examples(&readme);
@@ -90,10 +91,11 @@ fn the_examples_of_the_readme_are_valid() {
 #[test]
 fn the_frame_names_no_component_and_components_do_not_name_each_other() {
     for (crate_name, forbidden) in [
-        ("pipeline", ["receivers", "processors", "exporters"].as_slice()),
-        ("receivers", &["processors", "exporters"]),
-        ("processors", &["receivers", "exporters"]),
-        ("exporters", &["receivers", "processors"]),
+        ("pipeline", KINDS.as_slice()),
+        ("receivers", &["processors", "exporters", "extensions"]),
+        ("processors", &["receivers", "exporters", "extensions"]),
+        ("exporters", &["receivers", "processors", "extensions"]),
+        ("extensions", &["receivers", "processors", "exporters"]),
     ] {
         let manifest = fs::read_to_string(workspace().join(crate_name).join("Cargo.toml")).expect("a manifest");
         for name in forbidden {
@@ -106,7 +108,8 @@ fn the_frame_names_no_component_and_components_do_not_name_each_other() {
 #[test]
 fn only_config_knows_yaml() {
     let mut folders = vec![workspace().join("src")];
-    folders.extend(["pipeline", "receivers", "processors", "exporters"].map(|name| workspace().join(name).join("src")));
+    folders.push(workspace().join("pipeline/src"));
+    folders.extend(KINDS.map(|name| workspace().join(name).join("src")));
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(&folder).expect("a folder of sources").flatten().map(|entry| entry.path()) {
             if path.is_dir() {

@@ -70,6 +70,8 @@ pub struct Metadata {
     pub headers: Vec<(String, String)>,
     /// The address of the sender, as text.
     pub peer: Option<String>,
+    /// What an authenticator found out about it, such as `username`.
+    pub identity: Vec<(String, String)>,
 }
 
 /// Serialized OTLP of one signal. Clone is a reference count.

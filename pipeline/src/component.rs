@@ -13,11 +13,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::batch::{Batch, Signal};
 use crate::config::ComponentId;
-use crate::delivery::BatchSettings;
+use crate::delivery::{BatchSettings, FileStorage};
 use crate::doors::Doors;
+use crate::extensions::Extensions;
+use crate::net::auth::{ClientAuth, ServerAuth};
 use crate::otlp::WireError;
 use crate::shared::Shared;
-use crate::telemetry::{Drops, Meter, Pages};
+use crate::telemetry::{Drops, Health, Meter, Pages, Reporter};
 
 /// A boxed future, so that the traits below can be used through `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -266,6 +268,38 @@ pub trait Exporter: Send + Sync {
     }
 }
 
+/// Serves other components, or whoever operates the process: authenticates, stores, shows. Extensions are started before
+/// everything else, in the order of `service.extensions`, and closed after everything else, in the opposite order.
+pub trait Extension: Send + Sync {
+    /// Opens what it needs, such as a port to listen on; called once.
+    ///
+    /// # Errors
+    /// What keeps the process from starting.
+    fn start(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Lets go of what it holds; safe to call twice.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    /// Itself as what tells who sends a request to a server, if it can.
+    fn server_auth(self: Arc<Self>) -> Option<Arc<dyn ServerAuth>> {
+        None
+    }
+
+    /// Itself as what shows a far side who we are, if it can.
+    fn client_auth(self: Arc<Self>) -> Option<Arc<dyn ClientAuth>> {
+        None
+    }
+
+    /// Where queues are stored, if it stores them.
+    fn storage(&self) -> Option<&FileStorage> {
+        None
+    }
+}
+
 /// What the frame gives a component when it is built.
 #[derive(Clone)]
 pub struct Context {
@@ -287,6 +321,12 @@ pub struct Context {
     pub shared: Shared,
     /// A directory for this process' state (file offsets, queues).
     pub data_dir: PathBuf,
+    /// The extensions that help it.
+    pub extensions: Extensions,
+    /// The state of all components.
+    pub health: Health,
+    /// Where it says how it is itself, beyond what the frame sees.
+    pub reporter: Reporter,
     /// Tasks that the frame joins at shutdown.
     pub tasks: TaskTracker,
 }

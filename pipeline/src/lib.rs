@@ -1,5 +1,5 @@
 //! The frame of Slipring: batches, the component traits, config, graph, delivery, telemetry and the wire layer.
-//! It knows no component; the crates `receivers`, `processors` and `exporters` hold those.
+//! It knows no component; the crates `receivers`, `processors`, `exporters` and `extensions` hold those.
 
 // The fuzz targets, which a test shares, know this crate by its name.
 #[cfg(test)]
@@ -10,6 +10,7 @@ pub mod component;
 pub mod config;
 pub mod delivery;
 pub mod doors;
+pub mod extensions;
 pub mod graph;
 pub mod journal;
 pub mod net;
@@ -24,7 +25,7 @@ pub mod testing;
 
 pub use batch::{Batch, Metadata, Parts, Signal};
 pub use component::{
-    BoxFuture, BuildHolding, Consumer, Context, Error, Exported, Exporter, Life, Outcome, Outputs, Processor, Reason,
-    Receipt, Receiver, Refused, Stage,
+    BoxFuture, BuildHolding, Consumer, Context, Error, Exported, Exporter, Extension, Life, Outcome, Outputs,
+    Processor, Reason, Receipt, Receiver, Refused, Stage,
 };
-pub use registry::{ExporterFactory, ProcessorFactory, ReceiverFactory, Registry, Stability};
+pub use registry::{ExporterFactory, ExtensionFactory, ProcessorFactory, ReceiverFactory, Registry, Stability};

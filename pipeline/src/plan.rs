@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch::Signal;
-use crate::component::{Context, Error, Exporter, Receiver, Stage};
+use crate::component::{Context, Error, Exporter, Extension, Receiver, Stage};
 use crate::config::ComponentId;
 use crate::delivery;
 
@@ -17,6 +17,8 @@ pub type BuildReceiver = Arc<dyn Fn(Context) -> Result<Box<dyn Receiver>, Error>
 pub type BuildProcessor = Arc<dyn Fn(Context) -> Result<Stage, Error> + Send + Sync>;
 /// Builds an exporter from its decoded config, as often as needed.
 pub type BuildExporter = Arc<dyn Fn(Context) -> Result<Box<dyn Exporter>, Error> + Send + Sync>;
+/// Builds an extension from its decoded config, as often as needed.
+pub type BuildExtension = Arc<dyn Fn(Context) -> Result<Arc<dyn Extension>, Error> + Send + Sync>;
 
 /// An exporter with what stands before it.
 #[derive(Clone)]
@@ -67,8 +69,8 @@ pub struct Plan {
     pub processors: BTreeMap<ComponentId, BuildProcessor>,
     /// Exporters that a pipeline uses.
     pub exporters: BTreeMap<ComponentId, PlannedExporter>,
-    /// What queues on disk are stored by.
-    pub storages: BTreeMap<ComponentId, delivery::FileStorage>,
+    /// Extensions that the service starts, in the order of their start.
+    pub extensions: Vec<(ComponentId, BuildExtension)>,
     /// At least one.
     pub pipelines: Vec<Pipeline>,
     /// About ourselves.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::batch::Signal;
-use crate::component::{Context, Error, Exporter, Receiver, Stage};
+use crate::component::{Context, Error, Exporter, Extension, Receiver, Stage};
 use crate::config::decode::{Body, Notes, decode_pair};
 use crate::config::{Settings, check};
-use crate::delivery::{self, DeliveryConfig, FileStorage};
-use crate::plan::{BuildProcessor, BuildReceiver, PlannedExporter};
+use crate::delivery::{self, DeliveryConfig, FileStorageFactory};
+use crate::plan::{BuildExtension, BuildProcessor, BuildReceiver, PlannedExporter};
 
 /// Builds receivers of one type: one instance for each id, whatever signals its pipelines take.
 pub trait ReceiverFactory: 'static {
@@ -79,6 +79,24 @@ pub trait ExporterFactory: 'static {
     }
 }
 
+/// Builds extensions of one type: one instance for each id in `service.extensions`.
+pub trait ExtensionFactory: 'static {
+    /// The type's name, then its aliases.
+    const TYPES: &'static [&'static str];
+    /// One sentence for `slipring components`.
+    const ABOUT: &'static str;
+    /// How far it can be relied on.
+    const STABILITY: Stability = Stability::Beta;
+    /// Its config.
+    type Config: Settings;
+
+    /// Builds it; opens nothing yet. Other extensions may not be there before its start.
+    ///
+    /// # Errors
+    /// What the config alone does not show.
+    fn build(config: Self::Config, context: Context) -> Result<Arc<dyn Extension>, Error>;
+}
+
 /// How far a component can be relied on, in the collector's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stability {
@@ -130,17 +148,26 @@ impl<B> Entry<B> {
 }
 
 /// The components of a binary, in the order of their registration.
-#[derive(Default)]
 pub struct Registry {
     receivers: Vec<Entry<BuildReceiver>>,
     processors: Vec<Entry<BuildProcessor>>,
     exporters: Vec<Entry<PlannedExporter>>,
+    extensions: Vec<Entry<BuildExtension>>,
+}
+
+impl Default for Registry {
+    fn default() -> Registry {
+        Registry::new()
+    }
 }
 
 impl Registry {
-    /// A registry without components.
+    /// A registry without components but for what the frame brings itself: the storage of queues.
     pub fn new() -> Registry {
-        Registry::default()
+        let (receivers, processors, exporters, extensions) = Default::default();
+        let mut registry = Registry { receivers, processors, exporters, extensions };
+        registry.extension::<FileStorageFactory>();
+        registry
     }
 
     /// Adds a receiver type.
@@ -191,9 +218,25 @@ impl Registry {
         self
     }
 
-    /// All extension types: those that the frame has itself.
-    pub fn extensions(&self) -> Vec<Entry<FileStorage>> {
-        vec![file_storage()]
+    /// Adds an extension type.
+    pub fn extension<F: ExtensionFactory>(&mut self) -> &mut Registry {
+        fn configure<F: ExtensionFactory>(body: &Body<'_>, notes: &mut Notes) -> Option<BuildExtension> {
+            let config = check::decoded::<F::Config>(body, notes)?;
+            Some(Arc::new(move |context| F::build(config.clone(), context)))
+        }
+        self.extensions.push(Entry {
+            types: F::TYPES,
+            signals: &[],
+            about: F::ABOUT,
+            stability: F::STABILITY,
+            configure: configure::<F>,
+        });
+        self
+    }
+
+    /// All extension types.
+    pub fn extensions(&self) -> &[Entry<BuildExtension>] {
+        &self.extensions
     }
 
     /// All receiver types.
@@ -209,17 +252,6 @@ impl Registry {
     /// All exporter types.
     pub fn exporters(&self) -> &[Entry<PlannedExporter>] {
         &self.exporters
-    }
-}
-
-/// The extension that queues are stored by, which the frame has itself.
-fn file_storage() -> Entry<FileStorage> {
-    Entry {
-        types: &["file_storage"],
-        signals: &[],
-        about: "Keeps sending queues on disk.",
-        stability: Stability::Beta,
-        configure: check::decoded::<FileStorage>,
     }
 }
 

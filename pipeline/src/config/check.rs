@@ -12,7 +12,17 @@ pub fn decoded<C: Settings>(body: &Body<'_>, notes: &mut Notes) -> Option<C> {
     let body = Body { removed: C::REMOVED, ..*body };
     let config = decode::decode::<C>(&body, notes)?;
     problems(config.check(), &body, notes);
+    warnings(config.warnings(), &body, notes);
     Some(config)
+}
+
+/// Notes what a config says about itself that is no error.
+pub fn warnings(warnings: Vec<Problem>, body: &Body<'_>, notes: &mut Notes) {
+    for warning in warnings {
+        let found = locate(body, &warning.path, notes);
+        let message = format!("'{}': {}", found.path, warning.message);
+        notes.diagnostics.push(Diagnostic::warning(found.at(), message));
+    }
 }
 
 /// Notes what a config says about itself, each problem with its place. What concerns a value or a map of which a part

@@ -1,6 +1,12 @@
 //! Component and pipeline ids as the config writes them: `type`, `type/name`, `signal/name`.
 
 use std::fmt;
+use std::ops::Deref;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use super::block::newtype;
 
 /// `type` or `type/name`, as the config writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,5 +67,34 @@ impl fmt::Display for ComponentId {
             write!(f, "/{}", self.name)?;
         }
         Ok(())
+    }
+}
+
+/// The name by which the decoder knows an [`ExtensionId`].
+pub(super) const EXTENSION: &str = "~extension";
+
+/// The id of an extension that a component wants the help of. The frame checks that the extension is configured and
+/// started, and shows the place where it is not.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExtensionId(pub ComponentId);
+
+impl Deref for ExtensionId {
+    type Target = ComponentId;
+
+    fn deref(&self) -> &ComponentId {
+        &self.0
+    }
+}
+
+impl fmt::Display for ExtensionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for ExtensionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ExtensionId, D::Error> {
+        let id: String = newtype(EXTENSION, "the id of an extension", deserializer)?;
+        ComponentId::parse(&id).map(ExtensionId).map_err(D::Error::custom)
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::ComponentId;
 use super::check;
-use super::decode::{self, Body, Notes};
+use super::decode::{self, Body, Notes, Reference};
 use super::expand::expand;
 use super::nearest::nearest;
 use super::pipelines::{Ids, Known, pipelines};
@@ -12,11 +13,8 @@ use super::retired;
 use super::service::Service;
 use super::source::{Inputs, Surroundings, read};
 use super::tree::{At, Map, Node};
-use super::{ComponentId, Problem};
 use crate::batch::Signal;
-use crate::delivery::FileStorage;
-use crate::plan::Plan;
-use crate::plan::PlannedExporter;
+use crate::plan::{BuildExtension, Plan};
 use crate::registry::{Entry, Registry};
 
 /// The keys of a config.
@@ -61,7 +59,7 @@ fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &m
     let processors = section(tree, "processors", registry.processors(), notes);
     let exporters = section(tree, "exporters", registry.exporters(), notes);
     let connectors = section::<()>(tree, "connectors", &[], notes);
-    let extensions = section(tree, "extensions", &registry.extensions(), notes);
+    let extensions = section(tree, "extensions", registry.extensions(), notes);
 
     let entry = tree.as_map().and_then(|m| m.entry("service"));
     let nothing = Node::default();
@@ -69,15 +67,19 @@ fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &m
     let body = Body { path: "service", at, node, removed: &[] };
     let service: Service = check::decoded(&body, notes)?;
     service.note_what_has_no_effect(&body, notes);
+    let mut started: Vec<ComponentId> = Vec::new();
     for (n, id) in service.extensions.iter().enumerate() {
-        let configured = ComponentId::parse(id).is_ok_and(|id| extensions.named.contains(&id));
-        if !configured {
+        let configured = ComponentId::parse(id).ok().filter(|id| extensions.unknown || extensions.named.contains(id));
+        if let Some(id) = configured {
+            if !started.contains(&id) {
+                started.push(id);
+            }
+        } else {
             let at = check::locate(&body, &format!("extensions.{n}"), notes).at();
             let message = format!("service::extensions: references extension {id:?} which is not configured");
             notes.diagnostics.push(Diagnostic::error(at, message));
         }
     }
-    stored_queues(tree, &exporters, &extensions, &service, notes);
     let known = Known {
         receivers: receivers.known(),
         processors: processors.known(),
@@ -88,11 +90,18 @@ fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &m
     let used = |of: fn(&crate::plan::Pipeline) -> &Vec<ComponentId>| -> HashSet<&ComponentId> {
         pipelines.iter().flat_map(of).collect()
     };
+    let (in_receivers, in_processors, in_exporters) =
+        (used(|p| &p.receivers), used(|p| &p.processors), used(|p| &p.exporters));
+    let in_extensions = started.iter().collect();
+    notes.diagnostics.extend(references(&receivers, &in_receivers, &extensions, &service));
+    notes.diagnostics.extend(references(&processors, &in_processors, &extensions, &service));
+    notes.diagnostics.extend(references(&exporters, &in_exporters, &extensions, &service));
+    notes.diagnostics.extend(references(&extensions, &in_extensions, &extensions, &service));
     Some(Plan {
-        receivers: receivers.only(&used(|p| &p.receivers)),
-        processors: processors.only(&used(|p| &p.processors)),
-        exporters: exporters.only(&used(|p| &p.exporters)),
-        storages: extensions.built.into_iter().map(|(id, (_, storage))| (id, storage)).collect(),
+        receivers: receivers.only(&in_receivers),
+        processors: processors.only(&in_processors),
+        exporters: exporters.only(&in_exporters),
+        extensions: extensions.in_order(&started),
         telemetry: service.telemetry(),
         shutdown_timeout: service.shutdown_timeout.get(),
         data_dir: service.data_dir.unwrap_or_else(|| surroundings.data_dir.clone()),
@@ -100,32 +109,30 @@ fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &m
     })
 }
 
-/// Every exporter's `sending_queue.storage` names a storage that is configured and that the service starts.
-fn stored_queues(
-    tree: &Node,
-    exporters: &Section<PlannedExporter>,
-    extensions: &Section<FileStorage>,
+/// What components refer to is configured and started. What no pipeline uses may name what is not there: it is only said.
+fn references<B>(
+    section: &Section<B>,
+    used: &HashSet<&ComponentId>,
+    known: &Section<BuildExtension>,
     service: &Service,
-    notes: &mut Notes,
-) {
-    let written = tree.as_map().and_then(|m| m.entry("exporters")).and_then(|e| e.value.as_map());
-    for entry in written.unwrap_or(&NO_SECTIONS).entries() {
-        let Ok(id) = ComponentId::parse(&entry.key) else { continue };
-        let Some(storage) = exporters.built.get(&id).and_then(|(_, e)| e.delivery.queue.storage.as_ref()) else {
+) -> Vec<Diagnostic> {
+    let started = |id: &ComponentId| service.extensions.iter().any(|e| ComponentId::parse(e).is_ok_and(|e| e == *id));
+    let mut found = Vec::new();
+    for (user, reference) in section.references.iter().flat_map(|(id, all)| all.iter().map(move |r| (id, r))) {
+        let Reference { at, path, id } = reference;
+        let message = if known.unknown {
             continue;
-        };
-        let started = service.extensions.iter().any(|e| ComponentId::parse(e).is_ok_and(|e| e == *storage));
-        let message = if !extensions.named.contains(storage) {
-            format!("there is no extension {storage}")
-        } else if !started {
-            format!("the extension {storage} is not started: add it to service::extensions")
+        } else if !known.named.contains(id) {
+            format!("'{path}': there is no extension {id}")
+        } else if !started(id) {
+            format!("'{path}': the extension {id} is not started: add it to service::extensions")
         } else {
             continue;
         };
-        let path = format!("exporters::{id}");
-        let body = Body { path: &path, at: entry.at, node: &entry.value, removed: &[] };
-        check::problems(vec![Problem::at("sending_queue.storage", message)], &body, notes);
+        let is_used = used.contains(user);
+        found.push(if is_used { Diagnostic::error(*at, message) } else { Diagnostic::warning(*at, message) });
     }
+    found
 }
 
 /// The components of one section.
@@ -134,6 +141,8 @@ struct Section<B> {
     named: HashSet<ComponentId>,
     /// What could be decoded.
     built: BTreeMap<ComponentId, (&'static [Signal], B)>,
+    /// The extensions that they name.
+    references: BTreeMap<ComponentId, Vec<Reference>>,
     /// Whether what is written there is not known, so that nothing can be said about references to it.
     unknown: bool,
 }
@@ -148,10 +157,15 @@ impl<B> Section<B> {
     fn only(self, used: &HashSet<&ComponentId>) -> BTreeMap<ComponentId, B> {
         self.built.into_iter().filter(|(id, _)| used.contains(id)).map(|(id, (_, build))| (id, build)).collect()
     }
+
+    fn in_order(mut self, ids: &[ComponentId]) -> Vec<(ComponentId, B)> {
+        ids.iter().filter_map(|id| self.built.remove_entry(id)).map(|(id, (_, build))| (id, build)).collect()
+    }
 }
 
 fn section<B>(tree: &Node, kind: &'static str, entries: &[Entry<B>], notes: &mut Notes) -> Section<B> {
-    let mut out = Section { named: HashSet::new(), built: BTreeMap::new(), unknown: false };
+    let mut out =
+        Section { named: HashSet::new(), built: BTreeMap::new(), references: BTreeMap::new(), unknown: false };
     let root = tree.as_map().unwrap_or(&NO_SECTIONS);
     let Some(written) = root.entry(kind) else {
         out.unknown = root.entries().iter().any(|e| nearest(&e.key, SECTIONS.iter().copied()) == Some(kind));
@@ -200,8 +214,9 @@ fn section<B>(tree: &Node, kind: &'static str, entries: &[Entry<B>], notes: &mut
         let body = Body { path: &path, at: written.at, node: &written.value, removed: &[] };
         let mut own = Notes::default();
         if let Some(build) = entry.configure(&body, &mut own).filter(|_| !written.value.broken) {
-            out.built.insert(id, (entry.signals, build));
+            out.built.insert(id.clone(), (entry.signals, build));
         }
+        out.references.insert(id, own.references);
         notes.diagnostics.append(&mut own.diagnostics);
         notes.secrets.extend(own.secrets);
         notes.bad.extend(own.bad);

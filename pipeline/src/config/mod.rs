@@ -5,7 +5,8 @@
 //! wired. Whatever is wrong goes into one [`report`], and the next step works on with what is left.
 //!
 //! A component writes `#[derive(Deserialize)] #[serde(default)]` structs and may use: [`GoDuration`], [`PromDuration`],
-//! [`ByteSize`], [`Opaque`] and [`Headers`] for secrets, [`Block`] for what can be off, [`Tagged`] for lists of maps with a
+//! [`ByteSize`], [`Opaque`] and [`Headers`] for secrets, [`ExtensionId`]
+//! for the helper it wants, [`Block`] for what can be off, [`Tagged`] for lists of maps with a
 //! `type`, [`StringList`], [`Text`]. A shared struct is squashed into another by a field whose serde name starts with `~`:
 //!
 //! ```
@@ -52,7 +53,7 @@ pub mod tree;
 pub use block::{Block, Tagged};
 pub use document::{Document, read_document, read_settings, read_whole};
 pub use duration::{GoDuration, PromDuration};
-pub use id::ComponentId;
+pub use id::{ComponentId, ExtensionId};
 pub use load::{Loaded, load};
 pub use nearest::nearest;
 pub use print::{Format, Redact, print};
@@ -87,6 +88,11 @@ pub trait Settings: serde::de::DeserializeOwned + Clone + Send + Sync + 'static 
 
     /// Checks what types cannot: everything wrong, not only the first. The frame shows each with file, line and column.
     fn check(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// What is accepted and has no effect here, or not the one a user of the collector expects: shown as warnings.
+    fn warnings(&self) -> Vec<Problem> {
         Vec::new()
     }
 }

@@ -49,6 +49,19 @@ pub fn decode_exporter<F: ExporterFactory>(yaml: &str) -> Result<(F::Config, del
     answer(&mut report, &node, notes, both)
 }
 
+/// What is said of a component's body that is no error, as the user sees it.
+///
+/// # Panics
+/// When the body does not decode.
+pub fn warnings<C: Settings>(yaml: &str) -> String {
+    let (mut report, node) = read(yaml).unwrap_or_else(|errors| panic!("{errors}"));
+    let mut notes = Notes::default();
+    check::decoded::<C>(&body(&node), &mut notes);
+    report.secret_places = node.places(&notes.secrets);
+    notes.diagnostics.into_iter().filter(|d| d.severity == Severity::Warning).for_each(|d| report.push(d));
+    report.render(Style::Plain)
+}
+
 fn read(yaml: &str) -> Result<(Report, Node), String> {
     let mut report = Report::default();
     let source = report.sources.add("test.yaml", yaml);

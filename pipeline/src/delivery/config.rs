@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 
 use super::{BatchSettings, Overflow, QueueSettings, Recovery, RetrySettings, Settings, Sizer};
-use crate::config::{ComponentId, GoDuration, Problem};
+use crate::config::{ExtensionId, GoDuration, Problem};
 
 /// `timeout`, `retry_on_failure` and `sending_queue` as an exporter's body has them, beside the exporter's own keys.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -45,7 +45,7 @@ pub struct QueueConfig {
     /// The name of `block_on_overflow` before 0.126.
     pub blocking: Option<bool>,
     pub overflow: Option<Overflow>,
-    pub storage: Option<String>,
+    pub storage: Option<ExtensionId>,
     pub recovery: Option<Recovery>,
     pub recovery_rate: Option<usize>,
     pub max_age: Option<GoDuration>,
@@ -160,8 +160,7 @@ impl QueueSettings {
         overlay(&mut self.recovery, config.recovery);
         overlay(&mut self.max_age, config.max_age.map(GoDuration::get));
         if let Some(id) = &config.storage {
-            let (kind, name) = id.split_once('/').unwrap_or((id, ""));
-            self.storage = Some(ComponentId::new(kind.trim(), name.trim()));
+            self.storage = Some(id.0.clone());
         }
         if let Given::Present(batch) = &config.batch {
             if batch.enabled == Some(false) {

@@ -39,7 +39,7 @@ impl LaneSettings {
         } else {
             let headers = meta.map_or(&[][..], |m| &m.headers);
             let kept = headers.iter().filter(|(name, _)| keys.contains(name)).cloned().collect();
-            Some(Arc::new(Metadata { headers: kept, peer: None }))
+            Some(Arc::new(Metadata { headers: kept, ..Metadata::default() }))
         };
         LaneKey { settings: self.clone(), partition }
     }

@@ -37,7 +37,7 @@ use tokio_util::task::TaskTracker;
 pub use config::DeliveryConfig;
 pub use disk::Storage;
 pub use settings::{BatchSettings, Overflow, QueueSettings, Recovery, RetrySettings, Settings, Sizer};
-pub use storage::FileStorage;
+pub use storage::{FileStorage, FileStorageFactory};
 
 use self::courier::{Courier, End};
 use self::disk::{Disk, Lanes, STOP_PATIENCE};

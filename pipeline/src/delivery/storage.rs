@@ -1,12 +1,15 @@
 //! The extension `file_storage`: where the queues on disk are.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
 use crate::batch::Signal;
+use crate::component::{Context, Error, Extension};
 use crate::config::{ComponentId, GoDuration, Problem, Settings};
 use crate::journal;
+use crate::registry::ExtensionFactory;
 
 /// `extensions.file_storage`: a folder for what must outlive the process.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -86,6 +89,25 @@ impl Settings for FileStorage {
             problems.push(Problem::at("directory", message));
         }
         problems
+    }
+}
+
+/// `file_storage`.
+pub struct FileStorageFactory;
+
+impl ExtensionFactory for FileStorageFactory {
+    const TYPES: &'static [&'static str] = &["file_storage"];
+    const ABOUT: &'static str = "Keeps sending queues on disk.";
+    type Config = FileStorage;
+
+    fn build(config: FileStorage, _: Context) -> Result<Arc<dyn Extension>, Error> {
+        Ok(Arc::new(config))
+    }
+}
+
+impl Extension for FileStorage {
+    fn storage(&self) -> Option<&FileStorage> {
+        Some(self)
     }
 }
 

@@ -9,12 +9,13 @@ use super::chain::{Chain, Step};
 use super::edge::{Entrance, Exit, ReceiverEdge};
 use super::fan_out::fan_out;
 use super::supervise::Supervised;
-use super::{BuiltExporter, Failure, Graph, Held, Surroundings};
+use super::{BuiltExporter, BuiltExtension, Failure, Graph, Held, Surroundings};
 use crate::batch::Signal;
-use crate::component::{BuildHolding, Consumer, Context, Exporter, Outputs, Processor, Stage};
+use crate::component::{BuildHolding, Consumer, Context, Error, Exporter, Outputs, Processor, Stage};
 use crate::config::ComponentId;
 use crate::delivery::{BatchSettings, Delivery, Storage};
 use crate::doors::Owner;
+use crate::extensions::Extensions;
 use crate::plan::{Pipeline, Plan, PlannedExporter};
 use crate::shared::Shared;
 use crate::telemetry::{Drops, Kind, ProcessorCounts};
@@ -25,8 +26,15 @@ impl Graph {
     /// # Errors
     /// Everything that could not be built.
     pub fn build(plan: &Plan, surroundings: &Surroundings) -> Result<Graph, Vec<Failure>> {
-        let mut builder =
-            Builder { plan, surroundings, tasks: TaskTracker::new(), shared: BTreeMap::new(), failures: Vec::new() };
+        let mut builder = Builder {
+            plan,
+            surroundings,
+            tasks: TaskTracker::new(),
+            extensions: Extensions::new(),
+            shared: BTreeMap::new(),
+            failures: Vec::new(),
+        };
+        let extensions = builder.extensions();
         let exporters = builder.exporters();
         let stages: Vec<_> = plan.pipelines.iter().map(|pipeline| builder.stages(pipeline)).collect();
         let receivers = builder.receivers();
@@ -43,10 +51,13 @@ impl Graph {
         let receivers = receivers.into_iter().map(|(id, build)| builder.connect(id, build, plan, &entrances)).collect();
         let (exporters, deliveries) = exporters
             .into_iter()
-            .map(|((id, signal), (exporter, delivery))| (BuiltExporter { id, signal, exporter }, delivery))
+            .map(|((id, signal), (exporter, delivery))| {
+                let reporter = surroundings.health.reporter(Kind::Exporter, &id, Some(signal));
+                (BuiltExporter { id, signal, exporter, reporter }, delivery)
+            })
             .unzip();
         let meter = surroundings.meter.clone();
-        Ok(Graph { receivers, holding, deliveries, exporters, tasks: builder.tasks, meter })
+        Ok(Graph { extensions, receivers, holding, deliveries, exporters, tasks: builder.tasks, meter })
     }
 }
 
@@ -54,6 +65,7 @@ struct Builder<'a> {
     plan: &'a Plan,
     surroundings: &'a Surroundings,
     tasks: TaskTracker,
+    extensions: Extensions,
     /// What the instances of a processor share, by its id.
     shared: BTreeMap<ComponentId, Shared>,
     failures: Vec<Failure>,
@@ -74,7 +86,7 @@ struct BuiltStage {
 
 impl Builder<'_> {
     fn context(&self, kind: Kind, id: &ComponentId, pipeline: &str, signal: Option<Signal>) -> Context {
-        let Surroundings { doors, meter, pages } = self.surroundings;
+        let Surroundings { doors, meter, pages, health } = self.surroundings;
         Context {
             id: id.clone(),
             pipeline: pipeline.into(),
@@ -85,8 +97,27 @@ impl Builder<'_> {
             pages: pages.clone(),
             shared: Shared::default(),
             data_dir: self.plan.data_dir.clone(),
+            extensions: self.extensions.clone(),
+            health: health.clone(),
+            reporter: health.reporter(kind, id, signal.filter(|_| kind == Kind::Exporter)),
             tasks: self.tasks.clone(),
         }
+    }
+
+    fn extensions(&mut self) -> Vec<BuiltExtension> {
+        let mut built = Vec::new();
+        for (id, build) in &self.plan.extensions {
+            let context = Context { tasks: TaskTracker::new(), ..self.context(Kind::Extension, id, "", None) };
+            let (tasks, reporter) = (context.tasks.clone(), context.reporter.clone());
+            match build(context) {
+                Ok(extension) => {
+                    self.extensions.add(id.clone(), extension.clone());
+                    built.push(BuiltExtension { id: id.clone(), extension, reporter, tasks });
+                }
+                Err(error) => self.failures.push(Failure::new(Kind::Extension, id, error)),
+            }
+        }
+        built
     }
 
     fn exporters(&mut self) -> Exporters {
@@ -104,8 +135,10 @@ impl Builder<'_> {
                         let settings = planned.delivery.clone();
                         let meter = &self.surroundings.meter;
                         let delivery = Delivery::new(settings, id.clone(), signal, exporter.clone(), meter);
-                        if let Some(storage) = self.storage(id, planned, signal) {
-                            delivery.store_in(storage);
+                        match self.storage(id, planned, signal) {
+                            Ok(Some(storage)) => delivery.store_in(storage),
+                            Ok(None) => {}
+                            Err(error) => self.failures.push(Failure::new(Kind::Exporter, id, error)),
                         }
                         exporters.insert(key, (exporter, delivery));
                     }
@@ -117,14 +150,16 @@ impl Builder<'_> {
     }
 
     /// Where the exporter's queue is on disk, if it is to be.
-    fn storage(&self, id: &ComponentId, planned: &PlannedExporter, signal: Signal) -> Option<Storage> {
-        let storage = self.plan.storages.get(planned.delivery.queue.storage.as_ref()?)?;
-        Some(Storage {
+    fn storage(&self, id: &ComponentId, planned: &PlannedExporter, signal: Signal) -> Result<Option<Storage>, Error> {
+        let Some(name) = &planned.delivery.queue.storage else { return Ok(None) };
+        let extension = self.extensions.find(name).map_err(|error| format!("sending_queue.storage: {error}"))?;
+        let storage = extension.storage().ok_or_else(|| format!("sending_queue.storage: '{name}' stores nothing"))?;
+        Ok(Some(Storage {
             files: self.surroundings.doors.files.clone(),
             clock: self.surroundings.doors.clock,
             journal: storage.journal(&self.plan.data_dir, id, signal),
             max_bytes: storage.most_bytes(),
-        })
+        }))
     }
 
     fn stages(&mut self, pipeline: &Pipeline) -> Vec<BuiltStage> {

@@ -27,12 +27,12 @@ use tokio_util::task::TaskTracker;
 
 use self::supervise::{Supervised, Waiting};
 use crate::batch::Signal;
-use crate::component::{Consumer, Exporter};
+use crate::component::{Consumer, Exporter, Extension};
 use crate::config::ComponentId;
 use crate::delivery::{Delivery, Lost};
 use crate::doors::Doors;
 use crate::plan::Plan;
-use crate::telemetry::{Kind, Meter, Pages};
+use crate::telemetry::{Health, Kind, Meter, Pages, Reporter};
 
 /// Everything outside that a graph's components may use.
 #[derive(Clone)]
@@ -43,6 +43,8 @@ pub struct Surroundings {
     pub meter: Meter,
     /// The pages of the own-metrics endpoint.
     pub pages: Pages,
+    /// The state of each component.
+    pub health: Health,
 }
 
 /// What keeps a component from being built or started, or ends it.
@@ -72,6 +74,7 @@ impl std::error::Error for Failure {}
 
 /// A graph that is built and has opened nothing yet.
 pub struct Graph {
+    extensions: Vec<BuiltExtension>,
     receivers: Vec<Supervised>,
     holding: Vec<Held>,
     deliveries: Vec<Delivery>,
@@ -87,6 +90,53 @@ struct BuiltExporter {
     id: ComponentId,
     signal: Signal,
     exporter: Arc<dyn Exporter>,
+    reporter: Reporter,
+}
+
+struct BuiltExtension {
+    id: ComponentId,
+    extension: Arc<dyn Extension>,
+    reporter: Reporter,
+    /// Its own tasks: they may live longer than a graph.
+    tasks: TaskTracker,
+}
+
+impl BuiltExtension {
+    async fn start(&self) -> Result<(), Failure> {
+        self.reporter.starting();
+        match self.extension.start().await {
+            Ok(()) => {
+                self.reporter.ok();
+                Ok(())
+            }
+            Err(error) => {
+                self.reporter.fatal(&error.to_string());
+                Err(Failure::new(Kind::Extension, &self.id, error))
+            }
+        }
+    }
+
+    /// Closes it; its name where it does not end until then.
+    async fn close(&self, until: Instant) -> Option<String> {
+        self.reporter.stopping();
+        let closing = async {
+            self.extension.close().await;
+            self.tasks.close();
+            self.tasks.wait().await;
+        };
+        let closed = timeout_at(until, closing).await;
+        self.reporter.stopped();
+        closed.err().map(|_| format!("{} {}", Kind::Extension, self.id))
+    }
+}
+
+/// Closes extensions, the last first.
+async fn close_extensions(extensions: &[BuiltExtension], until: Instant) -> Vec<String> {
+    let mut unfinished = Vec::new();
+    for extension in extensions.iter().rev() {
+        unfinished.extend(extension.close(until).await);
+    }
+    unfinished
 }
 
 /// How often it is said that a start waits for a receiver.
@@ -95,13 +145,22 @@ const STILL_WAITING: Duration = Duration::from_secs(10);
 const GOODBYE: Duration = Duration::from_secs(1);
 
 impl Graph {
-    /// Starts from the far end: exporters, deliveries, then receivers; returns when every receiver works.
+    /// Starts extensions, then from the far end exporters, deliveries and receivers; returns when every receiver works.
     ///
     /// # Errors
-    /// All exporters, or else all receivers, that could not start; everything else is stopped again.
+    /// The extension, or else all exporters, or else all receivers, that could not start; everything else is stopped
+    /// again.
     pub async fn start(self) -> Result<Running, Vec<Failure>> {
+        for (n, extension) in self.extensions.iter().enumerate() {
+            if let Err(failure) = extension.start().await {
+                close_extensions(&self.extensions[..n], Instant::now() + GOODBYE).await;
+                return Err(vec![failure]);
+            }
+        }
         let starting = self.exporters.iter().map(|e| async move {
-            e.exporter.start().await.err().map(|error| Failure::new(Kind::Exporter, &e.id, error))
+            let error = e.exporter.start().await.err()?;
+            e.reporter.fatal(&error.to_string());
+            Some(Failure::new(Kind::Exporter, &e.id, error))
         });
         let errors: Vec<_> = join_all(starting).await.into_iter().flatten().collect();
         if !errors.is_empty() {
@@ -109,15 +168,18 @@ impl Graph {
             let _ = timeout(GOODBYE, closing).await;
             self.tasks.close();
             let _ = timeout(GOODBYE, self.tasks.wait()).await;
+            close_extensions(&self.extensions, Instant::now() + GOODBYE).await;
             return Err(errors);
         }
         join_all(self.deliveries.iter().map(Delivery::open)).await;
         self.deliveries.iter().for_each(Delivery::start);
+        self.exporters.iter().for_each(|e| e.reporter.ok());
         let (report, failures) = mpsc::channel(self.receivers.len().max(1));
         let stop = CancellationToken::new();
         let (supervised, waiting): (Vec<_>, Vec<_>) =
             self.receivers.into_iter().map(|r| r.start(&stop, report.clone())).unzip();
         let running = Running {
+            extensions: self.extensions,
             receivers: supervised,
             holding: self.holding,
             deliveries: self.deliveries,
@@ -148,6 +210,7 @@ async fn started(mut waiting: Waiting) -> Option<Failure> {
 
 /// A graph that runs.
 pub struct Running {
+    extensions: Vec<BuiltExtension>,
     receivers: Vec<supervise::Running>,
     holding: Vec<Held>,
     deliveries: Vec<Delivery>,
@@ -195,7 +258,7 @@ impl Running {
     }
 
     /// Stops from the near end: receivers take nothing new and answer what is in flight, processors hand on what they
-    /// hold, deliveries drain, exporters close. Receivers get half of the time at most, processors half of the rest.
+    /// hold, deliveries drain, exporters and at last extensions close. Receivers get half of the time at most, processors half of the rest.
     pub async fn stop(mut self, deadline: Instant) -> StopReport {
         let mut unfinished = Vec::new();
         self.stop.cancel();
@@ -209,7 +272,9 @@ impl Running {
         let lost = join_all(self.deliveries.iter().map(|d| d.close(deadline))).await;
         let until = deadline.max(Instant::now() + GOODBYE);
         let closing = self.exporters.iter().map(|e| async move {
+            e.reporter.stopping();
             let closed = timeout_at(until, e.exporter.close()).await;
+            e.reporter.stopped();
             closed.err().map(|_| format!("{} {} ({})", Kind::Exporter, e.id, e.signal))
         });
         unfinished.extend(join_all(closing).await.into_iter().flatten());
@@ -217,6 +282,7 @@ impl Running {
         if timeout_at(until, self.tasks.wait()).await.is_err() {
             unfinished.push(format!("{} background tasks", self.tasks.len()));
         }
+        unfinished.extend(close_extensions(&self.extensions, until).await);
         self.meter.flush_drop_log();
         let report = StopReport { lost: lost.into_iter().filter(|lost| lost.items > 0).collect(), unfinished };
         for Lost { exporter, signal, items } in &report.lost {

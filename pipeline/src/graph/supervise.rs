@@ -17,7 +17,7 @@ use super::Failure;
 use crate::component::{Context, Error, Life, Outputs, Receiver};
 use crate::config::ComponentId;
 use crate::plan::BuildReceiver;
-use crate::telemetry::{Kind, Meter};
+use crate::telemetry::{Kind, Meter, Reporter};
 
 /// The wait before a receiver that panicked is started again, at first; it doubles.
 const FIRST_RESTART: Duration = Duration::from_secs(1);
@@ -76,14 +76,16 @@ impl Supervised {
         let mut start = Some(start);
         let mut receiver = Some(receiver);
         let mut wait = FIRST_RESTART;
+        let reporter = context.reporter.clone();
         loop {
+            reporter.starting();
             let begun = Instant::now();
             let built = match receiver.take() {
                 Some(first) => Ok(first),
                 None => build(context.clone()),
             };
             let end = match built {
-                Ok(receiver) => run(receiver, &outputs, &stop, &mut start).await,
+                Ok(receiver) => run(receiver, &outputs, &stop, &mut start, &reporter).await,
                 Err(error) => End::Failed(error),
             };
             let failure = match end {
@@ -91,6 +93,7 @@ impl Supervised {
                     if !stop.is_cancelled() {
                         tracing::info!(component = %id, "the receiver has ended: it has nothing more to bring");
                     }
+                    reporter.stopped();
                     return;
                 }
                 End::Failed(error) => Failure::new(Kind::Receiver, &id, error),
@@ -100,6 +103,7 @@ impl Supervised {
                     if start.is_none() && !stop.is_cancelled() {
                         wait = if begun.elapsed() >= LAST_RESTART { FIRST_RESTART } else { wait };
                         tracing::error!(restart_in = ?wait, "{failure}");
+                        reporter.recoverable(&failure.message);
                         tokio::select! {
                             () = tokio::time::sleep(wait) => {}
                             () = stop.cancelled() => return,
@@ -110,6 +114,7 @@ impl Supervised {
                     failure
                 }
             };
+            reporter.fatal(&failure.message);
             match start.take() {
                 Some(start) => {
                     let _ = start.send(Err(failure));
@@ -148,18 +153,20 @@ async fn run(
     outputs: &Outputs,
     stop: &CancellationToken,
     start: &mut Option<oneshot::Sender<Result<(), Failure>>>,
+    reporter: &Reporter,
 ) -> End {
     let ready = Arc::new(Notify::new());
     let life = Life::new(stop.clone(), ready.clone());
     let (outputs, running_life) = (outputs.clone(), life.clone());
     let running = AssertUnwindSafe(async move { receiver.run(outputs, running_life).await }).catch_unwind();
     tokio::pin!(running);
-    let mut is_ready = start.is_none();
+    let mut is_ready = false;
     let result = loop {
         tokio::select! {
             biased;
             () = ready.notified(), if !is_ready => {
                 is_ready = true;
+                reporter.ok();
                 start.take().map(|start| start.send(Ok(())));
             }
             result = &mut running => break result,

@@ -12,6 +12,8 @@ use crate::delivery::{self, BatchSettings, QueueSettings};
 use crate::plan::{Pipeline, PipelineId, PlannedExporter, TelemetryPlan};
 use crate::testing::{Answer, ScriptedExporter, World, assert_conserved, batch, count, logs, names};
 
+mod extensions;
+
 /// What happened, in order.
 #[derive(Clone, Default)]
 struct Diary(Arc<Mutex<Vec<String>>>);
@@ -56,7 +58,7 @@ impl Planned {
             receivers: BTreeMap::new(),
             processors: BTreeMap::new(),
             exporters: BTreeMap::new(),
-            storages: BTreeMap::new(),
+            extensions: Vec::new(),
             pipelines: Vec::new(),
             telemetry: TelemetryPlan::default(),
             shutdown_timeout: Duration::from_secs(10),
@@ -671,7 +673,7 @@ async fn a_yes_from_memory_is_known_before_everything_that_hands_on() {
     for (exporters, expected) in cases {
         let waiting = QueueSettings { wait_for_result: true, ..QueueSettings::default() };
         let storing = QueueSettings { storage: Some(id("file_storage")), ..QueueSettings::default() };
-        let planned = Planned::new()
+        let mut planned = Planned::new()
             .receiver("in")
             .processor("early", early)
             .processor("plain", |_, _| plain(Ok))
@@ -680,6 +682,10 @@ async fn a_yes_from_memory_is_known_before_everything_that_hands_on() {
             .exporter_with("stores", delivery::Settings { queue: storing, ..delivery::Settings::default() })
             .exporter_with("direct", delivery::Settings::direct())
             .pipeline("logs", "in", "early plain", exporters);
+        planned
+            .plan
+            .extensions
+            .push((id("file_storage"), Arc::new(|_| Ok(Arc::new(delivery::FileStorage::default())))));
         stop_cleanly(planned.start().await.unwrap()).await;
         assert_eq!(planned.diary.times(&format!("early {expected}")), 1, "{exporters}");
     }

@@ -1,6 +1,7 @@
 //! HTTP, gRPC, TLS and compression over the doors, with a cap on everything that comes from outside. Knows nothing of
 //! OTLP.
 
+pub mod auth;
 pub mod body;
 pub mod compress;
 pub mod config;

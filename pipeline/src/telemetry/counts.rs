@@ -19,15 +19,18 @@ pub enum Kind {
     Processor,
     /// Sends it out.
     Exporter,
+    /// Serves the others, or whoever operates the process.
+    Extension,
 }
 
 impl Kind {
-    /// `receiver`, `processor`, `exporter`.
+    /// `receiver`, `processor`, `exporter`, `extension`.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Receiver => "receiver",
             Kind::Processor => "processor",
             Kind::Exporter => "exporter",
+            Kind::Extension => "extension",
         }
     }
 }

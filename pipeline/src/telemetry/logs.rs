@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::plan::{LogEncoding, LogLevel, TelemetryPlan};
 
 /// The crates that are ours, as targets begin.
-const OURS: [&str; 5] = ["slipring", "pipeline", "receivers", "processors", "exporters"];
+const OURS: [&str; 6] = ["slipring", "pipeline", "receivers", "processors", "exporters", "extensions"];
 
 /// Sends own logs to standard error from now on, panics included. Once for a process; later calls change nothing.
 pub fn install(plan: &TelemetryPlan) {

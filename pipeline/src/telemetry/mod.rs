@@ -1,8 +1,9 @@
-//! About ourselves: own metrics and where they are shown, the drop ledger, own logs.
+//! About ourselves: own metrics and where they are shown, the drop ledger, own logs, the state of each component.
 
 mod counts;
 mod drops;
 mod endpoint;
+mod health;
 pub mod logs;
 mod meter;
 mod pages;
@@ -16,6 +17,7 @@ pub(crate) use counts::{BatchCounts, ExporterCounts, ProcessorCounts, ReceiverCo
 pub use counts::{Flow, Kind};
 pub use drops::{Dropped, Drops, MESSAGE_BYTES};
 pub use endpoint::Endpoint;
+pub use health::{Health, Reporter, State, Status, Who};
 pub(crate) use meter::Look;
 pub use meter::Meter;
 pub use pages::{Page, PageGuard, Pages};

@@ -19,7 +19,7 @@ use crate::config::ComponentId;
 use crate::config::testing::{decode, decode_exporter};
 use crate::delivery;
 use crate::plan::{Pipeline, PipelineId, Plan, PlannedExporter, TelemetryPlan};
-use crate::registry::{ExporterFactory, ProcessorFactory, ReceiverFactory};
+use crate::registry::{ExporterFactory, ExtensionFactory, ProcessorFactory, ReceiverFactory};
 
 /// The longest that starting, stopping or one answer may take, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,7 +47,12 @@ pub async fn processor<F: ProcessorFactory>(yaml: &str) {
 }
 
 fn describes_itself(types: &[&str], signals: &[Signal], about: &str) {
-    assert!(!types.is_empty() && !signals.is_empty(), "TYPES and SIGNALS name at least one each");
+    assert!(!signals.is_empty(), "SIGNALS names at least one");
+    is_described(types, about);
+}
+
+fn is_described(types: &[&str], about: &str) {
+    assert!(!types.is_empty(), "TYPES names at least one");
     for name in types {
         let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         assert!(name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(is_name), "a type named {name}");
@@ -138,7 +143,7 @@ fn plan(signal: Signal, far: &ScriptedExporter, done: &Sink) -> Plan {
         receivers: BTreeMap::from([(source.clone(), Arc::new(receiver) as crate::plan::BuildReceiver)]),
         processors: BTreeMap::new(),
         exporters: BTreeMap::from([(sink.clone(), exporter)]),
-        storages: BTreeMap::new(),
+        extensions: Vec::new(),
         pipelines: vec![Pipeline {
             id: PipelineId { signal, name: String::new() },
             receivers: vec![source],
@@ -308,5 +313,27 @@ pub async fn exporter<F: ExporterFactory>(yaml: &str, far: impl AsyncFn(&World))
         for time in ["first", "second"] {
             patiently(&format!("it does not close the {time} time"), exporter.close()).await;
         }
+    }
+}
+
+/// An extension: builds from its config, more than once beside itself; starts; closes twice, after which none of its
+/// tasks is left; and can be started again in the same world, so that it has let go of what it held.
+pub async fn extension<F: ExtensionFactory>(yaml: &str) {
+    is_described(F::TYPES, F::ABOUT);
+    let config: F::Config = decode(yaml).unwrap_or_else(|errors| panic!("the config does not decode:\n{errors}"));
+    let world = World::new();
+    let build = || {
+        let tasks = tokio_util::task::TaskTracker::new();
+        let context = Context { tasks: tasks.clone(), ..world.context(F::TYPES[0]) };
+        (F::build(config.clone(), context).unwrap_or_else(|e| panic!("it does not build: {e}")), tasks)
+    };
+    for (extension, tasks) in [build(), build()] {
+        let started = patiently("it does not start", extension.start()).await;
+        assert!(started.is_ok(), "it does not start: {started:?}");
+        for time in ["first", "second"] {
+            patiently(&format!("it does not close the {time} time"), extension.close()).await;
+        }
+        tasks.close();
+        patiently("it has left a task behind", tasks.wait()).await;
     }
 }

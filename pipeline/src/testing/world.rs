@@ -11,9 +11,10 @@ use crate::batch::Signal;
 use crate::component::Context;
 use crate::config::ComponentId;
 use crate::doors::{Clock, Doors};
+use crate::extensions::Extensions;
 use crate::graph::Surroundings;
 use crate::shared::Shared;
-use crate::telemetry::{Drops, Meter, Pages};
+use crate::telemetry::{Drops, Health, Kind, Meter, Pages};
 
 /// The wall time at which a virtual world starts: 2026-01-01T00:00:00Z.
 pub const START: Duration = Duration::from_secs(1_767_225_600);
@@ -29,6 +30,10 @@ pub struct World {
     pub files: VirtualFiles,
     /// Pages of its components.
     pub pages: Pages,
+    /// The extensions of its components.
+    pub extensions: Extensions,
+    /// The state of its components.
+    pub health: Health,
     /// Its doors, for building components.
     pub doors: Doors,
     /// The tasks of its components.
@@ -42,7 +47,16 @@ impl World {
         let net = VirtualNet::new();
         let files = VirtualFiles::new(clock);
         let doors = Doors { clock, net: Arc::new(net.clone()), files: Arc::new(files.clone()) };
-        World { meter: Meter::with_clock(clock), net, files, pages: Pages::new(), doors, tasks: TaskTracker::new() }
+        World {
+            meter: Meter::with_clock(clock),
+            net,
+            files,
+            pages: Pages::new(),
+            extensions: Extensions::new(),
+            health: Health::new(clock),
+            doors,
+            tasks: TaskTracker::new(),
+        }
     }
 
     /// The same world with the machine's own files, for what a test reads from the project's `tests/data`.
@@ -54,7 +68,12 @@ impl World {
 
     /// What a graph's components may use.
     pub fn surroundings(&self) -> Surroundings {
-        Surroundings { doors: self.doors.clone(), meter: self.meter.clone(), pages: self.pages.clone() }
+        Surroundings {
+            doors: self.doors.clone(),
+            meter: self.meter.clone(),
+            pages: self.pages.clone(),
+            health: self.health.clone(),
+        }
     }
 
     /// The context of the component `type` or `type/name`, without a signal.
@@ -63,6 +82,10 @@ impl World {
         let id = ComponentId::new(kind, name);
         Context {
             drops: Drops::new(&self.meter, &id),
+            // Whatever it is: a test that cares for the kind asks the health of its own.
+            reporter: self.health.reporter(Kind::Receiver, &id, None),
+            extensions: self.extensions.clone(),
+            health: self.health.clone(),
             id,
             pipeline: Arc::from(""),
             signal: None,

@@ -145,5 +145,5 @@ pub fn read_metrics(batch: &Batch) -> ExportMetricsServiceRequest {
 /// A batch with what is known about its sender.
 pub fn from(batch: Batch, peer: &str, headers: &[(&str, &str)]) -> Batch {
     let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    batch.with_meta(Arc::new(pipeline::Metadata { peer: Some(peer.to_owned()), headers }))
+    batch.with_meta(Arc::new(pipeline::Metadata { peer: Some(peer.to_owned()), headers, ..Default::default() }))
 }

@@ -118,7 +118,7 @@ impl Door<'_> {
 
 /// What is known about a request's sender.
 fn metadata(headers: &HeaderMap, peer: &str, include_headers: bool) -> Metadata {
-    let mut meta = Metadata { headers: Vec::new(), peer: Some(peer.to_owned()) };
+    let mut meta = Metadata { peer: Some(peer.to_owned()), ..Metadata::default() };
     if include_headers {
         meta.headers.extend(
             headers.iter().map(|(name, value)| {

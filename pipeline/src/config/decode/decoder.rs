@@ -7,10 +7,10 @@ use serde::de::{self, Visitor};
 use super::access::{Elements, Fields, Pair, Pieces, Word};
 use super::failure::{self, BOOLEAN, FLOAT, Failure, LIST, MAP, NUMBER, TEXT};
 use super::path::Path;
-use super::{Claims, Session};
+use super::{Claims, Reference, Session};
 use crate::config::report::Diagnostic;
 use crate::config::tree::{At, Map, Node, Value, quoted};
-use crate::config::{block, duration, secret, text};
+use crate::config::{ComponentId, block, duration, id, secret, text};
 
 /// What null means at a place.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,6 +122,16 @@ impl<'a> Decoder<'a> {
         {
             let message = format!("'{}' is {n} nanoseconds: a duration without a unit counts those", self.path);
             self.session.note(Diagnostic::warning(self.node.at, message).help(format!("write {n}s or {n}ms")));
+        }
+    }
+
+    /// Notes that an extension is named here.
+    fn refers(&self) {
+        if let Value::Text(text) = &self.node.value
+            && let Ok(id) = ComponentId::parse(text)
+        {
+            let reference = Reference { at: self.node.at, path: self.path.to_string(), id };
+            self.session.references.borrow_mut().insert(self.node.id, reference);
         }
     }
 
@@ -299,6 +309,10 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
             }
             secret::HEADERS => {
                 self.hide_all_but_names();
+                visitor.visit_newtype_struct(self)
+            }
+            id::EXTENSION => {
+                self.refers();
                 visitor.visit_newtype_struct(self)
             }
             text::OR_MAP => match self.node.value {

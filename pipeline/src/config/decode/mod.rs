@@ -8,10 +8,11 @@
 //! - nothing is coerced between text, numbers and booleans; values from `${…}` keep their text for text targets.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::de::DeserializeOwned;
 
+use super::ComponentId;
 use super::report::Diagnostic;
 use super::tree::{At, Node};
 
@@ -37,6 +38,19 @@ pub struct Notes {
     pub secrets: HashSet<u32>,
     /// Ids of nodes that were left out because something is wrong with them.
     pub bad: HashSet<u32>,
+    /// The extensions that are referred to.
+    pub references: Vec<Reference>,
+}
+
+/// A place where an extension is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// Where it stands.
+    pub at: At,
+    /// The path as messages show it.
+    pub path: String,
+    /// The extension.
+    pub id: ComponentId,
 }
 
 /// The keys of one map that somebody reads.
@@ -118,6 +132,8 @@ struct Session {
     /// Nodes taken out because they are null where null means "the default".
     absent: RefCell<HashSet<u32>>,
     secrets: RefCell<HashSet<u32>>,
+    /// By the nodes that name extensions.
+    references: RefCell<BTreeMap<u32, Reference>>,
     removed: &'static [(&'static str, &'static str)],
 }
 
@@ -184,5 +200,6 @@ impl Session {
         notes.diagnostics.extend(self.diagnostics.into_inner());
         notes.secrets.extend(self.secrets.into_inner());
         notes.bad.extend(self.bad.into_inner());
+        notes.references.extend(self.references.into_inner().into_values());
     }
 }

@@ -133,7 +133,7 @@ async fn batches_of_different_tenants_are_not_merged() {
     let bench = bench(|s| s.queue.batch = Some(keys));
     let from = |tenant: &str, peer: &str, body: &str| {
         let headers = vec![("x-tenant".to_owned(), tenant.to_owned()), ("x-request-id".to_owned(), body.to_owned())];
-        logs([body]).with_meta(Arc::new(Metadata { headers, peer: Some(peer.to_owned()) }))
+        logs([body]).with_meta(Arc::new(Metadata { headers, peer: Some(peer.to_owned()), ..Metadata::default() }))
     };
     for batch in [from("a", "1", "a1"), from("b", "2", "b1"), from("a", "3", "a2"), from("b", "4", "b2")] {
         assert_eq!(bench.front.consume(batch).await, Ok(()));
