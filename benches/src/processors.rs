@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use pipeline::component::{Processor, Stage};
 use pipeline::config::testing::decode;
-use pipeline::otlp::fields::{histogram_point, metric, number_point, request, resource, resource_group, scope_group};
+use pipeline::otlp::fields::{
+    histogram_point, log_record, metric, number_point, request, resource, resource_group, scope_group,
+};
 use pipeline::otlp::write::{Scalar, Writer};
 use pipeline::registry::ProcessorFactory;
 use pipeline::testing::World;
 use pipeline::{Batch, Signal};
-use processors::{attributes, dynamo_labels, filter, resource as resource_processor};
+use processors::{attributes, dynamo_labels, filter, redaction, resource as resource_processor};
 
 use crate::{Options, payload};
 
@@ -23,6 +25,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     let spans = batch(Signal::Traces, payload::traces(1000, 1))?;
     let points = batch(Signal::Metrics, gauges(100, 100))?;
     let scraped = batch(Signal::Metrics, histograms(100, 10))?;
+    let (lines, prompts) = (batch(Signal::Logs, json_lines(1000, ""))?, batch(Signal::Logs, json_lines(1000, PROMPT))?);
     let insert = "[{key: deployment.environment.name, value: production, action: upsert}]";
     let span_actions = "[{key: url.full, action: delete}, {key: team, value: shop, action: insert}]";
     let post = "{match_type: strict, span_names: ['POST /api/v1/checkout']}";
@@ -36,6 +39,26 @@ pub fn run(options: &Options) -> Result<(), String> {
             &format!("{{include: {post}, actions: {span_actions}}}"),
         )?,
         case::<attributes::Factory>("attributes: hash", &spans, "actions: [{key: enduser.id, action: hash}]")?,
+        case::<redaction::Factory>("redaction: gen_ai, spans without", &spans, "preset: gen_ai")?,
+        case::<redaction::Factory>("redaction: gen_ai, points without", &points, "preset: gen_ai")?,
+        case::<redaction::Factory>("redaction: gen_ai, lines without", &lines, "preset: gen_ai")?,
+        case::<redaction::Factory>("redaction: gen_ai, lines with prompts", &prompts, "preset: gen_ai")?,
+        case::<redaction::Factory>(
+            "redaction: blocked key, spans without",
+            &spans,
+            "{allow_all_keys: true, blocked_key_patterns: ['(?i)authorization']}",
+        )?,
+        case::<redaction::Factory>(
+            "redaction: blocked value, spans without",
+            &spans,
+            "{allow_all_keys: true, blocked_values: ['sk-[A-Za-z0-9]{16,}']}",
+        )?,
+        case::<redaction::Factory>(
+            "redaction: blocked value, in every span",
+            &spans,
+            "{allow_all_keys: true, blocked_values: ['cart=[0-9]+']}",
+        )?,
+        case::<redaction::Factory>("redaction: one allowed key", &spans, "allowed_keys: [url.full]")?,
         case::<dynamo_labels::Factory>(
             "dynamo_labels: six labels",
             &points,
@@ -75,6 +98,36 @@ pub fn run(options: &Options) -> Result<(), String> {
         println!("| {name} | {items} | {nanoseconds:.1} | {bytes} | {} |", out.byte_len());
     }
     Ok(())
+}
+
+const PROMPT: &str = r#","prompt":"Why is the sky blue, and why is it red in the evening?""#;
+
+/// Log records whose bodies are lines as Dynamo writes them, with some attributes that were taken from them.
+fn json_lines(count: usize, more: &str) -> Bytes {
+    let mut w = Writer::new();
+    w.message(request::RESOURCES, |w| {
+        w.message(resource_group::SCOPES, |w| {
+            for n in 0..count {
+                let line = format!(
+                    r#"{{"time":"2026-11-20T15:31:26.726627Z","level":"INFO","file":"/opt/dynamo/lib/runtime/src/logging.rs","line":636,"target":"request_span","message":"SPAN_CLOSED","method":"POST","parent_id":"00f067aa0ba902b7","request_id":"600382ba-491c-4c33-a404-{n:012}","span_id":"bb984f8a387a4d39","span_name":"http-request","time.busy_us":354,"time.duration_us":45054,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","uri":"/v1/chat/completions","version":"HTTP/1.1","x_request_id":"tp-001"{more}}}"#
+                );
+                w.message(scope_group::ITEMS, |w| {
+                    w.fixed64(log_record::TIME, 1_795_000_000_000_000_000);
+                    w.any_value(log_record::BODY, Scalar::Text(&line));
+                    for (key, value) in [
+                        ("target", "request_span"),
+                        ("message", "SPAN_CLOSED"),
+                        ("method", "POST"),
+                        ("uri", "/v1/chat/completions"),
+                        ("x_request_id", "tp-001"),
+                    ] {
+                        w.attribute(log_record::ATTRIBUTES, key, Scalar::Text(value));
+                    }
+                });
+            }
+        });
+    });
+    w.into_bytes()
 }
 
 struct Case {

@@ -17,6 +17,7 @@ pub mod delta_to_cumulative;
 pub mod dynamo_labels;
 pub mod filter;
 pub mod memory_limiter;
+pub mod redaction;
 pub mod resource;
 pub mod trace_correlation;
 
@@ -31,6 +32,7 @@ pub fn register(registry: &mut Registry) {
         .processor::<dynamo_labels::Factory>()
         .processor::<filter::Factory>()
         .processor::<memory_limiter::Factory>()
+        .processor::<redaction::Factory>()
         .processor::<resource::Factory>()
         .processor::<trace_correlation::Factory>();
 }

@@ -103,6 +103,8 @@ pub struct Lines {
     pub resource: BTreeMap<String, Text>,
     /// What the lines are.
     pub format: Option<Format>,
+    /// With `format: dynamo_trace`: keeps what the payloads of requests say: prompts, completions, headers.
+    pub keep_payloads: bool,
     /// How lines become records, where `format` does not say it.
     pub operators: Vec<Operator>,
 }
@@ -120,12 +122,23 @@ impl Default for Lines {
             attributes: BTreeMap::new(),
             resource: BTreeMap::new(),
             format: None,
+            keep_payloads: false,
             operators: Vec::new(),
         }
     }
 }
 
 impl Lines {
+    /// Whether payloads in rows of Dynamo's trace files are masked.
+    pub fn masks_payloads(&self) -> bool {
+        self.format == Some(Format::DynamoTrace) && !self.keep_payloads
+    }
+
+    /// What becomes of lines that are too long: the rest of a row whose payload is masked would show it.
+    pub fn oversize(&self) -> Oversize {
+        if self.masks_payloads() { Oversize::Truncate } else { self.max_log_size_behavior }
+    }
+
     /// What is wrong with sizes, and with settings that exclude each other.
     pub fn check(&self, say: &mut impl FnMut(&str, &str)) {
         if self.max_log_size.get() == 0 || self.max_log_size.get() > 1 << 30 {
@@ -133,6 +146,9 @@ impl Lines {
         }
         if self.format.is_some() && !self.operators.is_empty() {
             say("format", "reads the lines by itself; leave out `format` or `operators`");
+        }
+        if self.keep_payloads && self.format != Some(Format::DynamoTrace) {
+            say("keep_payloads", "is about the rows of `format: dynamo_trace`; other lines are kept whole");
         }
     }
 }

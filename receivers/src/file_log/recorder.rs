@@ -18,7 +18,7 @@ use super::facts::Facts;
 use super::format::container::{self, Output};
 use super::format::jsonl::{self, Fields};
 use super::format::record::{Group, Record, Requests};
-use super::format::{text, trace};
+use super::format::{payload, text, trace};
 use super::operators::{Around, Entry, Gone, Held, Map, Out, Part, Rule, Steps, Trouble, Value, container_rule};
 use super::progress::Position;
 
@@ -49,8 +49,8 @@ enum Shape {
     Json(Fields),
     /// A container's runtime has wrapped the line, which is the body, and perhaps cut it into parts.
     Container(Rule),
-    /// The line is a row of Dynamo's trace files.
-    Trace,
+    /// The line is a row of Dynamo's trace files, whose payload is masked or not.
+    Trace { masks: bool },
     /// Operators say it.
     Steps(Steps),
 }
@@ -116,7 +116,7 @@ impl Recorder {
                 Some(Format::DynamoJsonl) => Shape::Json(Fields::Dynamo),
                 Some(Format::Json) => Shape::Json(Fields::Usual),
                 Some(Format::Container) => Shape::Container(container_rule(ByteSize(0))),
-                Some(Format::DynamoTrace) => Shape::Trace,
+                Some(Format::DynamoTrace) => Shape::Trace { masks: config.masks_payloads() },
                 None if steps.is_empty() => Shape::Plain,
                 None => Shape::Steps(steps),
             },
@@ -180,7 +180,7 @@ impl Recorder {
             (shape, text) => {
                 match shape {
                     Shape::Json(fields) => self.json(*fields, line, text, None, source, writing.out),
-                    Shape::Trace => self.trace(line, text, source, writing.out),
+                    Shape::Trace { masks } => self.trace(line, text, *masks, source, writing.out),
                     _ => {
                         let mut record = writing.out.record(self.group_of(source));
                         record.times(None, source.observed);
@@ -279,10 +279,14 @@ impl Recorder {
         self.finish(record, line, whole, source);
     }
 
-    fn trace(&self, line: Line<'_>, whole: &Text<'_>, source: Source<'_>, out: &mut Requests) {
-        let Text::Text { text, .. } = whole else {
+    fn trace(&self, line: Line<'_>, whole: &Text<'_>, masks: bool, source: Source<'_>, out: &mut Requests) {
+        let Text::Text { text, replaced } = whole else {
             return self.json(Fields::Dynamo, line, whole, None, source, out);
         };
+        if masks && let Some(masked) = payload::masked(text) {
+            let whole = Text::Text { text: Cow::Owned(masked), replaced: *replaced };
+            return self.trace(line, &whole, false, source, out);
+        }
         let mut record = out.record(self.group_of(source));
         if trace::write(text, source.facts, source.observed, &mut record).is_some() {
             return self.finish(record, line, whole, source);

@@ -92,7 +92,7 @@ impl Lines {
         let Some(steps) = steps.filter(|_| problems.is_empty()) else { return Err(problems) };
         let most = usize::try_from(config.max_log_size.get()).unwrap_or(usize::MAX);
         Ok(Lines {
-            cutter: Cutter { most, oversize: config.max_log_size_behavior, ends, encoding },
+            cutter: Cutter { most, oversize: config.oversize(), ends, encoding },
             flush_after: some(config.force_flush_period.get()),
             recorder: Recorder::new(config, include, steps, scope),
             attributes: texts(&config.attributes).map(|(k, v)| (k.clone(), v.to_owned())).collect(),

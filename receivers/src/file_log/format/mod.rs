@@ -4,6 +4,7 @@ pub mod civil;
 pub mod container;
 pub mod json;
 pub mod jsonl;
+pub mod payload;
 pub mod record;
 pub mod severity;
 pub mod text;

@@ -122,3 +122,23 @@ async fn rows_of_dynamos_trace_files_become_records_with_their_facts() {
         ]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn payloads_in_rows_of_dynamos_trace_files_are_kept_only_if_asked_for() {
+    let row = r#"{"schema":"dynamo.request.trace.v1","event_type":"request_payload","payload":{"request_id":"r-1","model":"m","request":{"messages":[{"content":"hello"}]}}}"#;
+    let masked = row.replace(r#"{"messages":[{"content":"hello"}]}"#, r#""****""#);
+    for (keep, expected) in [("false", masked.as_str()), ("true", row)] {
+        let config = "include: ['/tmp/*.jsonl']\nstart_at: beginning\nformat: dynamo_trace\ninclude_file_name: false";
+        let rig = Rig::new(&format!("{config}\nkeep_payloads: {keep}"));
+        rig.files.put("/tmp/x.jsonl", format!("{row}\n"));
+        let running = rig.start().await;
+        sleep(A_POLL).await;
+        running.stop().await;
+        let mut got = Vec::new();
+        for_each_record(&rig.sink.take(), |_, record| {
+            got.push(format!("{} {}", record.body.as_text().unwrap(), attributes(record).join(" ")));
+        });
+        let facts = "schema=dynamo.request.trace.v1 event_type=request_payload request_id=r-1 model=m";
+        assert_eq!(got, [format!("{expected} {facts}")], "keep_payloads: {keep}");
+    }
+}
