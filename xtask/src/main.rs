@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything a contributor runs beside Cargo itself. It needs nothing but the standard library.
 
+mod deny;
 mod peers;
 mod run;
 
@@ -10,8 +11,10 @@ use run::{Step, cargo};
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  test     everything: installs the real peers, then format, clippy, docs, unit, property, integration and peer tests
-  check    format, clippy and docs only
+  test     everything: installs the real peers, then format, clippy, docs, cargo deny, unit, property, integration and
+           peer tests
+  check    format, clippy, docs and cargo deny only
+  deny     cargo deny only: licences, bans, sources and advisories of all crates; builds it where it is missing
   peers    installs what the real-peer tests need: Debian's prometheus, a Python environment with Dynamo and OpenTelemetry
   dynamo   runs the real Dynamo with its mock engine until it is stopped: cargo xtask dynamo DIR
   gpu-check  builds a program that holds our readings of NVIDIA GPUs beside nvidia-smi's, says where it is, and runs it
@@ -24,8 +27,14 @@ fn main() -> ExitCode {
     let command = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
     let result = match command.as_str() {
-        "test" => peers::install().and_then(|peers| check().and_then(|()| test(&peers))),
-        "check" => check(),
+        "test" => peers::install().and_then(|peers| {
+            let unchecked = check()?;
+            test(&peers)?;
+            say(unchecked);
+            Ok(())
+        }),
+        "check" => check().map(drop),
+        "deny" => deny::check().map(say),
         "peers" => peers::install().map(|peers| println!("{}", peers.describe())),
         "dynamo" => peers::install().and_then(|peers| peers::dynamo(&peers, &rest)),
         "gpu-check" => gpu_check(&rest),
@@ -41,10 +50,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn check() -> Result<(), String> {
+/// Formats, lints, docs and dependencies. Answers what could not be checked, and why.
+fn check() -> Result<Option<String>, String> {
     cargo(&["fmt", "--all", "--check"]).run()?;
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"]).run()?;
-    cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "--deny warnings").run()
+    cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "--deny warnings").run()?;
+    let unchecked = deny::check()?;
+    say(unchecked.clone());
+    Ok(unchecked)
+}
+
+/// Says what could not be checked, where it is seen: at the end, too.
+fn say(unchecked: Option<String>) {
+    if let Some(unchecked) = unchecked {
+        eprintln!("\n{unchecked}");
+    }
 }
 
 fn test(peers: &peers::Peers) -> Result<(), String> {

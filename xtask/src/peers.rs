@@ -129,7 +129,7 @@ fn apt(packages: &[&str]) -> Result<(), String> {
 }
 
 /// `$XDG_CACHE_HOME/slipring`, or `~/.cache/slipring`.
-fn cache() -> PathBuf {
+pub fn cache() -> PathBuf {
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".cache");
     base.unwrap_or_else(home).join("slipring")
