@@ -139,6 +139,11 @@ pub trait Consumer: Send + Sync {
         false
     }
 
+    /// Whether there is anything behind it now: a reload may give a receiver's edge its first pipeline, or take the last.
+    fn leads_somewhere(&self) -> bool {
+        true
+    }
+
     /// The same consumer with its counts labelled by that transport, where it is an edge that counts.
     fn over(&self, transport: &'static str) -> Option<Arc<dyn Consumer>> {
         let _ = transport;
@@ -172,9 +177,9 @@ impl Outputs {
         Outputs { by_signal: self.by_signal.each_ref().map(|next| next.as_ref().map(label)) }
     }
 
-    /// What takes `signal`, if any pipeline does.
+    /// What takes `signal`, if any pipeline does now. A reload may change that: ask for each batch, where it can be.
     pub fn signal(&self, signal: Signal) -> Option<&Arc<dyn Consumer>> {
-        self.by_signal[signal.index()].as_ref()
+        self.by_signal[signal.index()].as_ref().filter(|next| next.leads_somewhere())
     }
 }
 

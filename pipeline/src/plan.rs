@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ring::digest;
+
 use crate::batch::Signal;
 use crate::component::{Context, Error, Exporter, Extension, Receiver, Stage};
 use crate::config::ComponentId;
 use crate::delivery;
+use crate::telemetry::Kind;
 
 /// Builds a receiver from its decoded config, as often as needed.
 pub type BuildReceiver = Arc<dyn Fn(Context) -> Result<Box<dyn Receiver>, Error> + Send + Sync>;
@@ -61,6 +64,32 @@ pub struct Pipeline {
     pub exporters: Vec<ComponentId>,
 }
 
+/// What a component is built from, in short: two that have the same are the same. It is not to be shown: whoever can guess
+/// a secret could verify the guess.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Print([u8; 32]);
+
+impl Print {
+    /// Of anything that is bytes.
+    pub fn of(bytes: &[u8]) -> Print {
+        let mut print = [0; 32];
+        print.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+        Print(print)
+    }
+}
+
+impl AsRef<[u8]> for Print {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Print {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Print")
+    }
+}
+
 /// Everything the graph needs to know.
 pub struct Plan {
     /// Receivers that a pipeline uses.
@@ -73,6 +102,9 @@ pub struct Plan {
     pub extensions: Vec<(ComponentId, BuildExtension)>,
     /// At least one.
     pub pipelines: Vec<Pipeline>,
+    /// The component's config with that of the extensions that it refers to; a component without one is never taken for
+    /// the same.
+    pub prints: BTreeMap<(Kind, ComponentId), Print>,
     /// About ourselves.
     pub telemetry: TelemetryPlan,
     /// How long a stop may take (`service.shutdown_timeout`, ours; default 10 s).

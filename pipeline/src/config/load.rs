@@ -8,6 +8,7 @@ use super::decode::{self, Body, Notes, Reference};
 use super::expand::expand;
 use super::nearest::nearest;
 use super::pipelines::{Ids, Known, pipelines};
+use super::prints::prints;
 use super::report::{Diagnostic, Report};
 use super::retired;
 use super::service::Service;
@@ -16,6 +17,7 @@ use super::tree::{At, Map, Node};
 use crate::batch::Signal;
 use crate::plan::{BuildExtension, Plan};
 use crate::registry::{Entry, Registry};
+use crate::telemetry::Kind;
 
 /// The keys of a config.
 const SECTIONS: &[&str] = &["receivers", "processors", "exporters", "connectors", "extensions", "service"];
@@ -97,7 +99,14 @@ fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &m
     notes.diagnostics.extend(references(&processors, &in_processors, &extensions, &service));
     notes.diagnostics.extend(references(&exporters, &in_exporters, &extensions, &service));
     notes.diagnostics.extend(references(&extensions, &in_extensions, &extensions, &service));
+    let prints = prints(tree, |kind, id| match kind {
+        Kind::Receiver => receivers.refers(id),
+        Kind::Processor => processors.refers(id),
+        Kind::Exporter => exporters.refers(id),
+        Kind::Extension => extensions.refers(id),
+    });
     Some(Plan {
+        prints,
         receivers: receivers.only(&in_receivers),
         processors: processors.only(&in_processors),
         exporters: exporters.only(&in_exporters),
@@ -148,6 +157,11 @@ struct Section<B> {
 }
 
 impl<B> Section<B> {
+    /// The extensions that a component refers to.
+    fn refers(&self, id: &ComponentId) -> &[Reference] {
+        self.references.get(id).map_or(&[], Vec::as_slice)
+    }
+
     /// The ids, each with its signals where its type is known.
     fn known(&self) -> Option<Ids<'_>> {
         let ids = self.named.iter().map(|id| (id, self.built.get(id).map(|(signals, _)| *signals)));

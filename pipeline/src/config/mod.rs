@@ -38,6 +38,7 @@ mod nearest;
 mod parse;
 mod pipelines;
 mod print;
+mod prints;
 pub mod re2;
 pub mod report;
 mod retired;

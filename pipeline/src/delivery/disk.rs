@@ -4,7 +4,7 @@
 //! After a restart or an outage what is fresh is sent first and the backlog beside it, so many batches at a time; or all
 //! of it in order (`recovery: in_order`), for far sides that take a series only forwards.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -27,6 +27,12 @@ use crate::telemetry::{ExporterCounts, Seldom, gauge};
 pub(super) const IN_MEMORY: usize = 32 << 20;
 /// How long a stop waits for exports: what is not delivered stays on the disk.
 pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// It takes what comes.
+const STAYS: u8 = 0;
+/// Another takes what comes; it ends when it is empty.
+const LEAVES: u8 = 1;
+/// It has ended.
+const HAS_LEFT: u8 = 2;
 /// How often age is looked at where nothing happens.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -50,8 +56,8 @@ pub(super) struct Disk {
     /// Whoever reads the journal has this: it is read by one at a time.
     reader: sync::Mutex<()>,
     unreadable: Seldom,
-    /// It takes nothing new and ends when it is empty.
-    leaving: AtomicBool,
+    /// One of the phases.
+    phase: AtomicU8,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
@@ -183,7 +189,7 @@ impl Disk {
             freed: Notify::new(),
             reader: sync::Mutex::new(()),
             unreadable: Seldom::default(),
-            leaving: AtomicBool::new(false),
+            phase: AtomicU8::new(STAYS),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -201,7 +207,6 @@ impl Disk {
             // What is there is bounded by its bytes alone until it is gone.
             self.used().load.units = 0;
         }
-        self.leaving.store(false, Ordering::Relaxed);
         self.queue.stand_before_disk(true);
         self.show();
         self.freed.notify_waiters();
@@ -210,23 +215,26 @@ impl Disk {
 
     /// Delivers what it has and ends then: another queue takes what comes.
     pub(super) fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
-        self.feed.notify_one();
+        if self.phase.compare_exchange(STAYS, LEAVES, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            self.feed.notify_one();
+        }
+    }
+
+    /// Does not leave after all. False where it has.
+    pub(super) fn comes_back(&self) -> bool {
+        self.phase.compare_exchange(LEAVES, STAYS, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Whether another queue takes what comes.
     pub(super) fn is_given_up(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed)
+        self.phase.load(Ordering::Acquire) != STAYS
     }
 
-    /// Whether it still reads and writes.
-    pub(super) fn is_alive(&self) -> bool {
-        !self.stopping.is_cancelled()
-    }
-
-    /// Whether it is to end and has nothing left.
+    /// Leaves for good where it is to leave and is empty.
     fn has_left(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed) && self.used().records == 0
+        self.is_given_up()
+            && self.used().records == 0
+            && self.phase.compare_exchange(LEAVES, HAS_LEFT, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     fn rules(&self) -> Rules {
@@ -460,7 +468,7 @@ impl Disk {
     }
 
     fn show(&self) {
-        if self.leaving.load(Ordering::Relaxed) {
+        if self.is_given_up() {
             return;
         }
         let load = self.used().load;

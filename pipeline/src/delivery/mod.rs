@@ -44,7 +44,7 @@ use self::disk::{Disk, Lanes, STOP_PATIENCE};
 use self::forecast::Watch;
 use self::lane::LaneSettings;
 use self::queue::{Displaced, OVERFLOW, QUEUE_FULL, Queue};
-use self::succession::Leaving;
+use self::succession::{Follows, Leaving};
 use crate::batch::{Batch, Signal};
 use crate::component::{BoxFuture, Consumer, Exporter, Outcome, Reason, Refused};
 use crate::config::ComponentId;
@@ -71,6 +71,8 @@ pub struct Delivery {
     disk: Arc<OnceLock<Arc<Disk>>>,
     /// Queues on disk that are given up, as long as they hold something.
     leaving: Mutex<Vec<Leaving>>,
+    /// Where it follows another: how its queue on disk is had.
+    follows: Option<Follows>,
     /// Whether the queue is this delivery's, and not that of the one before it or after it.
     has_queue: AtomicBool,
     /// Sets the levels that are shown whenever own metrics are read.
@@ -126,6 +128,7 @@ impl Delivery {
             storage: Mutex::default(),
             disk,
             leaving: Mutex::default(),
+            follows: None,
             has_queue: AtomicBool::new(true),
             watch,
             settings,
@@ -148,22 +151,32 @@ impl Delivery {
         }
         let Some(storage) = self.storage() else { return };
         let folder = storage.journal.folder.clone();
-        let (settings, queue) = (self.settings.queue.clone(), self.queue.clone());
-        let (counts, lanes, signal) = (self.counts.clone(), self.lanes.clone(), self.signal);
-        let opening =
-            tokio::task::spawn_blocking(move || Disk::open(storage, &settings, &queue, counts, signal, lanes));
-        match opening.await {
-            Ok(Ok((disk, committer))) => {
-                disk.start(committer);
-                let _ = self.disk.set(disk);
+        let mut tries = if self.follows.is_some() { succession::TRIES } else { 1 };
+        let error = loop {
+            let (settings, queue) = (self.settings.queue.clone(), self.queue.clone());
+            let (counts, lanes, signal) = (self.counts.clone(), self.lanes.clone(), self.signal);
+            let storage = storage.clone();
+            let opening =
+                tokio::task::spawn_blocking(move || Disk::open(storage, &settings, &queue, counts, signal, lanes));
+            match opening.await {
+                Ok(Ok((disk, committer))) => {
+                    disk.start(committer);
+                    let _ = self.disk.set(disk);
+                    return;
+                }
+                Ok(Err(error)) => {
+                    tries -= 1;
+                    if tries == 0 {
+                        break error;
+                    }
+                    // A queue in the same folder may just be about to leave.
+                    tokio::time::sleep(succession::APART).await;
+                }
+                Err(_) => return,
             }
-            Ok(Err(error)) => {
-                let (component, folder) = (self.counts.drops.component(), folder.display());
-                let signal = self.signal;
-                tracing::error!(component, %signal, "the queue is in memory only: {folder} cannot be used: {error}");
-            }
-            Err(_) => {}
-        }
+        };
+        let (component, signal, folder) = (self.counts.drops.component(), self.signal, folder.display());
+        tracing::error!(component, %signal, "the queue is in memory only: {folder} cannot be used: {error}");
     }
 
     /// Where one pipeline hands its batches. `batch` is what a `batch` processor of that pipeline asks for, with its id:
@@ -262,6 +275,7 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if !self.has_queue() {
+            self.give_back();
             return;
         }
         self.courier.end.begin(Instant::now());

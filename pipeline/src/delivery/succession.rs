@@ -30,6 +30,21 @@ pub(super) struct Leaving {
     journal: journal::Settings,
 }
 
+/// How a delivery that follows another has its queue on disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// It opens its own, if it has one.
+    Afresh,
+    /// It is that of the other.
+    WithDisk,
+    /// The other had given it up already.
+    WithDiskThatWasLeaving,
+}
+
+/// How often, and how far apart, a folder is tried that another may just be letting go of.
+pub(super) const TRIES: u32 = 40;
+pub(super) const APART: Duration = Duration::from_millis(50);
+
 impl Delivery {
     /// The same over the queue of `before`; without any effect there until it takes over.
     #[must_use]
@@ -39,16 +54,20 @@ impl Delivery {
         self.fronts = before.fronts.clone();
         self.queued = before.queued.clone();
         self.has_queue.store(false, Ordering::Release);
+        let mut follows = Follows::Afresh;
         if let Some(Storage { journal, .. }) = self.storage() {
             let stays = |storage: &Storage| storage.journal == journal;
             if before.disk.get().is_some() && before.storage().is_some_and(|s| stays(&s)) {
                 self.disk = before.disk.clone();
+                follows = Follows::WithDisk;
             } else if let Some(left) =
-                before.leaving().iter().find(|left| left.journal == journal && left.disk.is_alive())
+                before.leaving().iter().find(|left| left.journal == journal && left.disk.comes_back())
             {
                 let _ = self.disk.set(left.disk.clone());
+                follows = Follows::WithDiskThatWasLeaving;
             }
         }
+        self.follows = Some(follows);
         let (counts, queue, disk) = (self.counts.clone(), self.queue.clone(), self.disk.clone());
         self.watch = Arc::new(Watch::new(&self.settings, counts, queue, self.courier.clone(), disk));
         self.meter.look_before_reading(&self.watch);
@@ -107,7 +126,22 @@ impl Delivery {
         let Some(left) = theirs else { return };
         left.disk.leave();
         self.queue.stand_before_disk(ours.is_some());
-        self.leaving().push(left);
+        let mut leaving = self.leaving();
+        leaving.retain(|other| !Arc::ptr_eq(&other.disk, &left.disk));
+        leaving.push(left);
+    }
+
+    /// A successor that is let go of without having taken over leaves everything as it was.
+    pub(super) fn give_back(&self) {
+        let took_over = self.courier.end.relieved.is_cancelled();
+        if !took_over && let (Some(Follows::WithDiskThatWasLeaving), Some(disk)) = (self.follows, self.disk.get()) {
+            disk.leave();
+        }
+    }
+
+    /// Whether its queue is to be on disk.
+    pub fn stores(&self) -> bool {
+        self.storage().is_some()
     }
 
     fn leave(&self) -> Option<Leaving> {

@@ -1,24 +1,28 @@
-//! From a plan to components that are joined and have opened nothing: all errors at once.
+//! From a plan to components that are joined and have opened nothing: all errors at once. What is the same in a graph that
+//! runs already is taken from there, with its state.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::chain::{Chain, Step};
-use super::edge::{Entrance, Exit, ReceiverEdge};
-use super::fan_out::fan_out;
-use super::supervise::Supervised;
-use super::{BuiltExporter, BuiltExtension, Failure, Graph, Held, Surroundings};
+use super::parts::{ExporterPart, ExtensionPart, Origin, Parts, ReceiverPart, Slot};
+use super::report::Reloaded;
+use super::supervise;
+use super::switch::Switch;
+use super::witness::Witness;
+use super::{Failure, Graph, Surroundings, Turn};
 use crate::batch::Signal;
-use crate::component::{BuildHolding, Consumer, Context, Error, Exporter, Outputs, Processor, Stage};
+use crate::component::{Context, Error, Exporter, Receiver, Stage};
 use crate::config::ComponentId;
-use crate::delivery::{BatchSettings, Delivery, Storage};
-use crate::doors::Owner;
+use crate::delivery::{Delivery, Storage};
+use crate::doors::{Doors, Owner};
 use crate::extensions::Extensions;
-use crate::plan::{Pipeline, Plan, PlannedExporter};
+use crate::plan::{Pipeline, Plan, PlannedExporter, Print};
 use crate::shared::Shared;
-use crate::telemetry::{Drops, Kind, ProcessorCounts};
+use crate::telemetry::{Drops, Kind, ProcessorCounts, Reporter};
 
 impl Graph {
     /// Builds every component that a pipeline uses and joins them; opens nothing.
@@ -26,127 +30,203 @@ impl Graph {
     /// # Errors
     /// Everything that could not be built.
     pub fn build(plan: &Plan, surroundings: &Surroundings) -> Result<Graph, Vec<Failure>> {
+        Graph::build_beside(plan, &plan.data_dir, surroundings, &TaskTracker::new(), &Parts::default())
+    }
+
+    /// The same, with what is unchanged of a graph that runs.
+    pub(super) fn build_beside(
+        plan: &Plan,
+        data_dir: &Path,
+        surroundings: &Surroundings,
+        tasks: &TaskTracker,
+        before: &Parts,
+    ) -> Result<Graph, Vec<Failure>> {
         let mut builder = Builder {
             plan,
+            data_dir,
             surroundings,
-            tasks: TaskTracker::new(),
+            before,
+            tasks: tasks.clone(),
             extensions: Extensions::new(),
-            shared: BTreeMap::new(),
+            parts: Parts::default(),
+            turns: Vec::new(),
+            instances: BTreeMap::new(),
+            reporters: Vec::new(),
             failures: Vec::new(),
         };
-        let extensions = builder.extensions();
-        let exporters = builder.exporters();
+        builder.extensions();
+        builder.exporters();
         let stages: Vec<_> = plan.pipelines.iter().map(|pipeline| builder.stages(pipeline)).collect();
-        let receivers = builder.receivers();
-        if !builder.failures.is_empty() {
-            return Err(builder.failures);
+        builder.receivers();
+        if builder.failures.is_empty() {
+            builder.join(stages);
         }
-        let mut holding = Vec::new();
-        let mut entrances = Vec::new();
-        for (pipeline, stages) in plan.pipelines.iter().zip(stages) {
-            let (entrance, held) = builder.join(pipeline, stages, &exporters);
-            holding.push(held);
-            entrances.push(entrance);
+        let Builder { parts, turns, instances, reporters, failures, .. } = builder;
+        if !failures.is_empty() {
+            reporters.iter().for_each(Reporter::gone);
+            return Err(failures);
         }
-        let receivers = receivers.into_iter().map(|(id, build)| builder.connect(id, build, plan, &entrances)).collect();
-        let (exporters, deliveries) = exporters
-            .into_iter()
-            .map(|((id, signal), (exporter, delivery))| {
-                let reporter = surroundings.health.reporter(Kind::Exporter, &id, Some(signal));
-                (BuiltExporter { id, signal, exporter, reporter }, delivery)
-            })
-            .unzip();
-        let meter = surroundings.meter.clone();
-        Ok(Graph { extensions, receivers, holding, deliveries, exporters, tasks: builder.tasks, meter })
+        Ok(Graph {
+            reloaded: Reloaded::between(before, &parts),
+            parts,
+            turns,
+            instances,
+            surroundings: surroundings.clone(),
+            tasks: tasks.clone(),
+            shutdown_timeout: plan.shutdown_timeout,
+        })
     }
 }
 
-struct Builder<'a> {
-    plan: &'a Plan,
-    surroundings: &'a Surroundings,
+pub(super) struct Builder<'a> {
+    pub(super) plan: &'a Plan,
+    data_dir: &'a Path,
+    pub(super) surroundings: &'a Surroundings,
+    pub(super) before: &'a Parts,
     tasks: TaskTracker,
     extensions: Extensions,
-    /// What the instances of a processor share, by its id.
-    shared: BTreeMap<ComponentId, Shared>,
-    failures: Vec<Failure>,
+    pub(super) parts: Parts,
+    /// What is to be turned when the new graph takes over.
+    pub(super) turns: Vec<Turn>,
+    /// Receivers that are to be started.
+    instances: BTreeMap<ComponentId, Box<dyn Receiver>>,
+    /// Those of components that were not there before.
+    reporters: Vec<Reporter>,
+    pub(super) failures: Vec<Failure>,
 }
 
-/// One instance for each id and signal, whatever pipelines share it.
-type Exporters = BTreeMap<(ComponentId, Signal), (Arc<dyn Exporter>, Delivery)>;
-
-/// A receiver that is built but not joined to pipelines, and what builds it anew.
-type Receiver = (ComponentId, super::supervise::Instance);
-
 /// A processor that is built but not joined.
-struct BuiltStage {
-    id: ComponentId,
-    counts: ProcessorCounts,
-    stage: Stage,
+pub(super) struct BuiltStage {
+    pub(super) id: ComponentId,
+    pub(super) counts: ProcessorCounts,
+    /// What there is to join: new, or as it was before.
+    pub(super) stage: Option<(Stage, Origin)>,
+    pub(super) reporter: Reporter,
 }
 
 impl Builder<'_> {
-    fn context(&self, kind: Kind, id: &ComponentId, pipeline: &str, signal: Option<Signal>) -> Context {
+    fn print(&self, kind: Kind, id: &ComponentId) -> Option<Print> {
+        self.plan.prints.get(&(kind, id.clone())).copied()
+    }
+
+    /// What a component is given, and a witness of what it reads while it is built.
+    fn context(
+        &mut self,
+        kind: Kind,
+        id: &ComponentId,
+        pipeline: &str,
+        signal: Option<Signal>,
+    ) -> (Context, Arc<Witness>) {
         let Surroundings { doors, meter, pages, health } = self.surroundings;
-        Context {
+        let doors = doors.of(&Owner { kind, id: id.clone() });
+        let witness = Witness::of(doors.files.clone());
+        let reporter = health.reporter(kind, id, signal.filter(|_| kind == Kind::Exporter));
+        if !self.before.has(kind, id, signal) {
+            self.reporters.push(reporter.clone());
+        }
+        let context = Context {
             id: id.clone(),
             pipeline: pipeline.into(),
             signal,
             meter: meter.clone(),
             drops: Drops::new(meter, id).of(kind),
-            doors: doors.of(&Owner { kind, id: id.clone() }),
+            doors: Doors { files: witness.clone(), ..doors },
             pages: pages.clone(),
             shared: Shared::default(),
-            data_dir: self.plan.data_dir.clone(),
+            data_dir: self.data_dir.to_owned(),
             extensions: self.extensions.clone(),
             health: health.clone(),
-            reporter: health.reporter(kind, id, signal.filter(|_| kind == Kind::Exporter)),
+            reporter,
             tasks: self.tasks.clone(),
-        }
+        };
+        (context, witness)
     }
 
-    fn extensions(&mut self) -> Vec<BuiltExtension> {
-        let mut built = Vec::new();
+    fn extensions(&mut self) {
         for (id, build) in &self.plan.extensions {
-            let context = Context { tasks: TaskTracker::new(), ..self.context(Kind::Extension, id, "", None) };
-            let (tasks, reporter) = (context.tasks.clone(), context.reporter.clone());
-            match build(context) {
+            let print = self.print(Kind::Extension, id);
+            if let Some(same) = self.before.extensions.iter().find(|e| e.id == *id && e.origin.is(print)) {
+                self.extensions.add(id.clone(), same.slot.instance());
+                self.parts.extensions.push(same.clone());
+                continue;
+            }
+            let (context, witness) = self.context(Kind::Extension, id, "", None);
+            let context = Context { tasks: TaskTracker::new(), ..context };
+            match build(context.clone()) {
                 Ok(extension) => {
+                    witness.is_over();
                     self.extensions.add(id.clone(), extension.clone());
-                    built.push(BuiltExtension { id: id.clone(), extension, reporter, tasks });
+                    self.parts.extensions.push(Arc::new(ExtensionPart {
+                        id: id.clone(),
+                        origin: Origin { print, witness },
+                        slot: Slot::new(extension),
+                        build: build.clone(),
+                        reporter: context.reporter.clone(),
+                        tasks: context.tasks.clone(),
+                        context,
+                    }));
                 }
                 Err(error) => self.failures.push(Failure::new(Kind::Extension, id, error)),
             }
         }
-        built
     }
 
-    fn exporters(&mut self) -> Exporters {
-        let mut exporters = Exporters::new();
+    fn exporters(&mut self) {
         for pipeline in &self.plan.pipelines {
             let signal = pipeline.id.signal;
             for id in &pipeline.exporters {
                 let key = (id.clone(), signal);
-                let Some(planned) = self.plan.exporters.get(id).filter(|_| !exporters.contains_key(&key)) else {
+                let Some(planned) = self.plan.exporters.get(id).filter(|_| !self.parts.exporters.contains_key(&key))
+                else {
                     continue;
                 };
-                match (planned.build)(self.context(Kind::Exporter, id, "", Some(signal))) {
-                    Ok(exporter) => {
-                        let exporter: Arc<dyn Exporter> = exporter.into();
-                        let settings = planned.delivery.clone();
-                        let meter = &self.surroundings.meter;
-                        let delivery = Delivery::new(settings, id.clone(), signal, exporter.clone(), meter);
-                        match self.storage(id, planned, signal) {
-                            Ok(Some(storage)) => delivery.store_in(storage),
-                            Ok(None) => {}
-                            Err(error) => self.failures.push(Failure::new(Kind::Exporter, id, error)),
-                        }
-                        exporters.insert(key, (exporter, delivery));
-                    }
+                let print = self.print(Kind::Exporter, id);
+                let before = self.before.exporters.get(&key);
+                let part = match before.filter(|before| before.origin.is(print)) {
+                    Some(same) => Ok(same.clone()),
+                    None => self.exporter(planned, id, signal, print, before).map(Arc::new),
+                };
+                match part {
+                    Ok(part) => drop(self.parts.exporters.insert(key, part)),
                     Err(error) => self.failures.push(Failure::new(Kind::Exporter, id, error)),
                 }
             }
         }
-        exporters
+    }
+
+    fn exporter(
+        &mut self,
+        planned: &PlannedExporter,
+        id: &ComponentId,
+        signal: Signal,
+        print: Option<Print>,
+        before: Option<&Arc<ExporterPart>>,
+    ) -> Result<ExporterPart, Error> {
+        let (context, witness) = self.context(Kind::Exporter, id, "", Some(signal));
+        let exporter: Arc<dyn Exporter> = (planned.build)(context.clone())?.into();
+        witness.is_over();
+        let slot = Arc::new(Slot::new(exporter));
+        let settings = planned.delivery.clone();
+        let meter = &self.surroundings.meter;
+        let delivery = Delivery::new(settings, id.clone(), signal, slot.clone(), meter);
+        if let Some(storage) = self.storage(id, planned, signal)? {
+            delivery.store_in(storage);
+        }
+        let delivery = match before {
+            Some(before) => delivery.after(&before.delivery),
+            None => delivery,
+        };
+        Ok(ExporterPart {
+            id: id.clone(),
+            signal,
+            origin: Origin { print, witness },
+            slot,
+            delivery,
+            build: planned.build.clone(),
+            reporter: context.reporter.clone(),
+            context,
+            closed: CancellationToken::new(),
+        })
     }
 
     /// Where the exporter's queue is on disk, if it is to be.
@@ -157,121 +237,101 @@ impl Builder<'_> {
         Ok(Some(Storage {
             files: self.surroundings.doors.files.clone(),
             clock: self.surroundings.doors.clock,
-            journal: storage.journal(&self.plan.data_dir, id, signal),
+            journal: storage.journal(self.data_dir, id, signal),
             max_bytes: storage.most_bytes(),
         }))
     }
 
     fn stages(&mut self, pipeline: &Pipeline) -> Vec<BuiltStage> {
         let mut stages = Vec::new();
-        let name = pipeline.id.to_string();
         for id in &pipeline.processors {
-            let Some(build) = self.plan.processors.get(id) else { continue };
-            let shared = self.shared.entry(id.clone()).or_default().clone();
-            let context = Context { shared, ..self.context(Kind::Processor, id, &name, Some(pipeline.id.signal)) };
-            let drops = context.drops.clone();
-            match build(context) {
-                Ok(stage) => {
-                    let counts = ProcessorCounts::new(&self.surroundings.meter, id, pipeline.id.signal);
-                    if matches!(stage, Stage::Holding(_)) {
-                        drops.takes_from(counts.flow.in_flight.clone());
-                    }
-                    stages.push(BuiltStage { id: id.clone(), counts, stage });
-                }
-                Err(error) => {
-                    let message = format!("{error} (pipeline {name})");
-                    self.failures.push(Failure::new(Kind::Processor, id, message));
-                }
+            let print = self.print(Kind::Processor, id);
+            let before = self.before.stages.get(&(pipeline.id.clone(), id.clone()));
+            if let Some(same) = before.filter(|before| before.origin.is(print)) {
+                self.shared(id, print);
+                let (counts, reporter) = (same.counts.clone(), same.reporter.clone());
+                stages.push(BuiltStage { id: id.clone(), counts, stage: None, reporter });
+            } else {
+                stages.extend(self.stage(pipeline, id));
             }
         }
         stages
     }
 
-    fn receivers(&mut self) -> Vec<Receiver> {
-        let mut receivers = Vec::new();
+    /// Builds a processor; a failure is noted.
+    pub(super) fn stage(&mut self, pipeline: &Pipeline, id: &ComponentId) -> Option<BuiltStage> {
+        let build = self.plan.processors.get(id)?;
+        let print = self.print(Kind::Processor, id);
+        let name = pipeline.id.to_string();
+        let (context, witness) = self.context(Kind::Processor, id, &name, Some(pipeline.id.signal));
+        let context = Context { shared: self.shared(id, print), ..context };
+        let (drops, reporter) = (context.drops.clone(), context.reporter.clone());
+        match build(context) {
+            Ok(stage) => {
+                witness.is_over();
+                let counts = ProcessorCounts::new(&self.surroundings.meter, id, pipeline.id.signal);
+                if matches!(stage, Stage::Holding(_)) {
+                    drops.takes_from(counts.flow.in_flight.clone());
+                }
+                Some(BuiltStage { id: id.clone(), counts, stage: Some((stage, Origin { print, witness })), reporter })
+            }
+            Err(error) => {
+                let message = format!("{error} (pipeline {name})");
+                self.failures.push(Failure::new(Kind::Processor, id, message));
+                None
+            }
+        }
+    }
+
+    /// What the instances of a processor share: with those before, where the processor is the same.
+    fn shared(&mut self, id: &ComponentId, print: Option<Print>) -> Shared {
+        let before = self.before.shared.get(id).filter(|_| {
+            let mut instances = self.before.stages.iter().filter(|((_, stage), _)| stage == id);
+            instances.all(|(_, stage)| stage.origin.is(print))
+        });
+        self.parts.shared.entry(id.clone()).or_insert_with(|| before.cloned().unwrap_or_default()).clone()
+    }
+
+    fn receivers(&mut self) {
         for (id, build) in &self.plan.receivers {
             if !self.plan.pipelines.iter().any(|p| p.receivers.contains(id)) {
                 continue;
             }
-            let context = self.context(Kind::Receiver, id, "", None);
+            let print = self.print(Kind::Receiver, id);
+            if let Some(same) = self.before.receivers.get(id).filter(|before| before.origin.is(print)) {
+                self.parts.receivers.insert(id.clone(), same.clone());
+                continue;
+            }
+            let (context, witness) = self.context(Kind::Receiver, id, "", None);
             match build(context.clone()) {
-                Ok(receiver) => receivers.push((id.clone(), (receiver, build.clone(), context))),
+                Ok(receiver) => {
+                    witness.is_over();
+                    self.instances.insert(id.clone(), receiver);
+                    let part = ReceiverPart {
+                        id: id.clone(),
+                        origin: Origin { print, witness },
+                        switches: Signal::ALL.map(|_| Switch::to(None)),
+                        outputs: crate::component::Outputs::none(),
+                        build: build.clone(),
+                        context,
+                        panics: supervise::panics(&self.surroundings.meter, id),
+                    };
+                    self.parts.receivers.insert(id.clone(), Arc::new(part));
+                }
                 Err(error) => self.failures.push(Failure::new(Kind::Receiver, id, error)),
             }
         }
-        receivers
     }
+}
 
-    /// Joins a pipeline from its far end; answers what takes its batches, and its processors that hold data.
-    fn join(&self, pipeline: &Pipeline, stages: Vec<BuiltStage>, exporters: &Exporters) -> (Arc<dyn Consumer>, Held) {
-        let batch = batching(&stages);
-        let signal = pipeline.id.signal;
-        let fronts = pipeline.exporters.iter().filter_map(|id| exporters.get(&(id.clone(), signal)));
-        let mut next = fan_out(fronts.map(|(_, delivery)| delivery.front(batch.clone())).collect());
-        let mut steps = Vec::new();
-        let mut held = Held::new();
-        for BuiltStage { id, counts, stage } in stages.into_iter().rev() {
-            match stage {
-                Stage::Plain(processor) => steps.push(Step::new(counts, Some(processor))),
-                Stage::Batching(_) => steps.push(Step::new(counts, None)),
-                Stage::Holding(hold) => {
-                    next = chain(&mut steps, next);
-                    next = holder(hold, counts, next);
-                    held.push((id, next.clone()));
-                }
-            }
+impl Parts {
+    /// Whether there is such a component.
+    fn has(&self, kind: Kind, id: &ComponentId, signal: Option<Signal>) -> bool {
+        match kind {
+            Kind::Receiver => self.receivers.contains_key(id),
+            Kind::Processor => self.stages.keys().any(|(_, stage)| stage == id),
+            Kind::Exporter => self.exporters.keys().any(|(exporter, s)| exporter == id && Some(*s) == signal),
+            Kind::Extension => self.extensions.iter().any(|extension| extension.id == *id),
         }
-        held.reverse();
-        (chain(&mut steps, next), held)
-    }
-
-    /// Joins a receiver to its pipelines.
-    fn connect(
-        &self,
-        id: ComponentId,
-        instance: super::supervise::Instance,
-        plan: &Plan,
-        entrances: &[Arc<dyn Consumer>],
-    ) -> Supervised {
-        let mut outputs = Outputs::none();
-        for signal in Signal::ALL {
-            let takes = |p: &Pipeline| p.id.signal == signal && p.receivers.contains(&id);
-            let branches = plan.pipelines.iter().zip(entrances).filter(|(p, _)| takes(p)).map(|(_, e)| e.clone());
-            let branches: Vec<_> = branches.collect();
-            if !branches.is_empty() {
-                let edge = ReceiverEdge::new(&self.surroundings.meter, &id, signal, fan_out(branches));
-                outputs = outputs.with(signal, Arc::new(edge));
-            }
-        }
-        Supervised::new(id, instance, outputs, &self.surroundings.meter)
-    }
-}
-
-/// What the pipeline's `batch` processor asks for; the last where there are several.
-fn batching(stages: &[BuiltStage]) -> Option<(ComponentId, BatchSettings)> {
-    stages.iter().rev().find_map(|stage| match &stage.stage {
-        Stage::Batching(settings) => Some((stage.id.clone(), settings.clone())),
-        Stage::Plain(_) | Stage::Holding(_) => None,
-    })
-}
-
-/// The processors collected so far, last first, before `next`.
-fn chain(steps: &mut Vec<Step>, next: Arc<dyn Consumer>) -> Arc<dyn Consumer> {
-    if steps.is_empty() {
-        return next;
-    }
-    let mut steps = std::mem::take(steps);
-    steps.reverse();
-    Arc::new(Chain::new(steps, next))
-}
-
-fn holder(hold: BuildHolding, counts: ProcessorCounts, next: Arc<dyn Consumer>) -> Arc<dyn Consumer> {
-    let inner = hold(Arc::new(Exit::new(counts.clone(), next)));
-    Arc::new(Entrance::new(counts, inner))
-}
-
-impl Step {
-    fn new(counts: ProcessorCounts, processor: Option<Box<dyn Processor>>) -> Step {
-        Step { counts, processor }
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Chain {
 /// One of them; the `batch` processor is only counted here, delivery does its work.
 pub(super) struct Step {
     pub(super) counts: ProcessorCounts,
-    pub(super) processor: Option<Box<dyn Processor>>,
+    pub(super) processor: Option<Arc<dyn Processor>>,
 }
 
 impl Chain {

@@ -1,23 +1,26 @@
 //! The edges where batches are counted: behind a receiver, before and behind a processor that holds data.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use super::switch::Switch;
 use crate::batch::{Batch, Signal};
-use crate::component::{BoxFuture, Consumer, Outcome};
+use crate::component::{BoxFuture, Consumer, Outcome, Refused};
 use crate::config::ComponentId;
 use crate::telemetry::{Meter, ProcessorCounts, ReceiverCounts, gauge};
 
-/// Counts what a receiver hands on, and the answers.
+/// Counts what a receiver hands on, and the answers. What comes behind it can be turned.
 pub(super) struct ReceiverEdge {
     meter: Meter,
     id: ComponentId,
     signal: Signal,
-    counts: ReceiverCounts,
-    next: Arc<dyn Consumer>,
+    transport: &'static str,
+    /// Made when something is behind it for the first time, so that own metrics show what can happen.
+    counts: OnceLock<ReceiverCounts>,
+    next: Arc<Switch>,
 }
 
 impl ReceiverEdge {
-    pub(super) fn new(meter: &Meter, id: &ComponentId, signal: Signal, next: Arc<dyn Consumer>) -> ReceiverEdge {
+    pub(super) fn new(meter: &Meter, id: &ComponentId, signal: Signal, next: Arc<Switch>) -> ReceiverEdge {
         ReceiverEdge::labelled(meter, id, signal, "", next)
     }
 
@@ -25,11 +28,19 @@ impl ReceiverEdge {
         meter: &Meter,
         id: &ComponentId,
         signal: Signal,
-        transport: &str,
-        next: Arc<dyn Consumer>,
+        transport: &'static str,
+        next: Arc<Switch>,
     ) -> ReceiverEdge {
-        let counts = ReceiverCounts::new(meter, id, transport, signal);
-        ReceiverEdge { meter: meter.clone(), id: id.clone(), signal, counts, next }
+        let counts = OnceLock::new();
+        let edge = ReceiverEdge { meter: meter.clone(), id: id.clone(), signal, transport, counts, next };
+        if edge.next.leads_somewhere() {
+            edge.counts();
+        }
+        edge
+    }
+
+    fn counts(&self) -> &ReceiverCounts {
+        self.counts.get_or_init(|| ReceiverCounts::new(&self.meter, &self.id, self.transport, self.signal))
     }
 }
 
@@ -39,8 +50,9 @@ impl Consumer for ReceiverEdge {
             if batch.is_empty() {
                 return Ok(());
             }
-            let mut asking = Asking::new(&self.counts, batch.items());
-            let outcome = self.next.consume(batch).await;
+            let mut asking = Asking::new(self.counts(), batch.items());
+            let Some(way) = self.next.way() else { return Err(leads_nowhere()) };
+            let outcome = way.next.consume(batch).await;
             if outcome.is_ok() {
                 asking.accepted();
             }
@@ -52,6 +64,15 @@ impl Consumer for ReceiverEdge {
         let ReceiverEdge { meter, id, signal, next, .. } = self;
         Some(Arc::new(ReceiverEdge::labelled(meter, id, *signal, transport, next.clone())))
     }
+
+    fn leads_somewhere(&self) -> bool {
+        self.next.leads_somewhere()
+    }
+}
+
+/// A reload has taken the last pipeline away between the receiver's look and its call.
+fn leads_nowhere() -> Refused {
+    Refused::retry("no_pipeline", "no pipeline takes this any longer")
 }
 
 /// A batch whose answer is awaited. Where the receiver goes away before, it was refused: it is still its sender's.
@@ -128,14 +149,15 @@ impl Drop for Entering<'_> {
     }
 }
 
-/// Counts what comes out of a processor that holds data. Closing ends here: the graph closes each stage itself, once.
+/// Counts what comes out of a processor that holds data. Closing ends here: the graph closes each stage itself, once. What
+/// comes behind it can be turned.
 pub(super) struct Exit {
     counts: ProcessorCounts,
-    next: Arc<dyn Consumer>,
+    next: Arc<Switch>,
 }
 
 impl Exit {
-    pub(super) fn new(counts: ProcessorCounts, next: Arc<dyn Consumer>) -> Exit {
+    pub(super) fn new(counts: ProcessorCounts, next: Arc<Switch>) -> Exit {
         Exit { counts, next }
     }
 }
@@ -147,7 +169,8 @@ impl Consumer for Exit {
             if items == 0 {
                 return Ok(());
             }
-            self.next.consume(batch).await?;
+            let Some(way) = self.next.way() else { return Err(leads_nowhere()) };
+            way.next.consume(batch).await?;
             self.counts.outgoing(items);
             self.counts.flow.in_flight.sub(gauge(items));
             Ok(())
@@ -155,6 +178,6 @@ impl Consumer for Exit {
     }
 
     fn answers_from_memory(&self) -> bool {
-        self.next.answers_from_memory()
+        self.next.way().is_some_and(|way| way.next.answers_from_memory())
     }
 }

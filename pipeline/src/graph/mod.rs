@@ -4,32 +4,46 @@
 //! fan-out where several pipelines take it, the pipeline's processors, a fan-out where it has several exporters, and the
 //! front of each exporter's delivery, which answers.
 //!
-//! Building opens nothing, so that a new graph can be built beside the one that runs.
+//! Building opens nothing, so that a new graph can be built beside the one that runs. A reload does that, and then puts in
+//! place what has changed (`reload`); what is the same stays in both.
 
 mod build;
 mod chain;
 mod edge;
 mod fan_out;
+mod join;
+mod open;
+mod parts;
+mod reload;
+mod report;
+mod retire;
 mod supervise;
+mod switch;
+mod witness;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::supervise::{Supervised, Waiting};
-use crate::batch::Signal;
-use crate::component::{Consumer, Exporter, Extension};
+pub use self::report::{Reloaded, StopReport};
+
+use self::parts::Parts;
+use self::retire::{Live, close_in_order};
+use self::switch::Switch;
+use crate::component::{Consumer, Receiver};
 use crate::config::ComponentId;
-use crate::delivery::{Delivery, Lost};
 use crate::doors::Doors;
 use crate::plan::Plan;
 use crate::telemetry::{Health, Kind, Meter, Pages, Reporter};
@@ -72,77 +86,24 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// A graph that is built and has opened nothing yet.
+/// A graph that is built and has opened nothing yet. Of a graph beside which it was built it has what is unchanged.
 pub struct Graph {
-    extensions: Vec<BuiltExtension>,
-    receivers: Vec<Supervised>,
-    holding: Vec<Held>,
-    deliveries: Vec<Delivery>,
-    exporters: Vec<BuiltExporter>,
+    parts: Parts,
+    turns: Vec<Turn>,
+    instances: BTreeMap<ComponentId, Box<dyn Receiver>>,
+    surroundings: Surroundings,
     tasks: TaskTracker,
-    meter: Meter,
+    shutdown_timeout: Duration,
+    reloaded: Reloaded,
 }
 
-/// The processors of one pipeline that hold data, in the order in which they are closed.
-type Held = Vec<(ComponentId, Arc<dyn Consumer>)>;
+/// A switch, and what it is to lead to.
+type Turn = (Arc<Switch>, Option<Arc<dyn Consumer>>);
 
-struct BuiltExporter {
-    id: ComponentId,
-    signal: Signal,
-    exporter: Arc<dyn Exporter>,
-    reporter: Reporter,
-}
-
-struct BuiltExtension {
-    id: ComponentId,
-    extension: Arc<dyn Extension>,
-    reporter: Reporter,
-    /// Its own tasks: they may live longer than a graph.
-    tasks: TaskTracker,
-}
-
-impl BuiltExtension {
-    async fn start(&self) -> Result<(), Failure> {
-        self.reporter.starting();
-        match self.extension.start().await {
-            Ok(()) => {
-                self.reporter.ok();
-                Ok(())
-            }
-            Err(error) => {
-                self.reporter.fatal(&error.to_string());
-                Err(Failure::new(Kind::Extension, &self.id, error))
-            }
-        }
-    }
-
-    /// Closes it; its name where it does not end until then.
-    async fn close(&self, until: Instant) -> Option<String> {
-        self.reporter.stopping();
-        let closing = async {
-            self.extension.close().await;
-            self.tasks.close();
-            self.tasks.wait().await;
-        };
-        let closed = timeout_at(until, closing).await;
-        self.reporter.stopped();
-        closed.err().map(|_| format!("{} {}", Kind::Extension, self.id))
-    }
-}
-
-/// Closes extensions, the last first.
-async fn close_extensions(extensions: &[BuiltExtension], until: Instant) -> Vec<String> {
-    let mut unfinished = Vec::new();
-    for extension in extensions.iter().rev() {
-        unfinished.extend(extension.close(until).await);
-    }
-    unfinished
-}
-
-/// How often it is said that a start waits for a receiver.
-const STILL_WAITING: Duration = Duration::from_secs(10);
 /// What exporters and tasks get for their goodbyes where the deadline is already over.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// Failures of receivers that nobody has asked for yet.
+const MOST_FAILURES: usize = 256;
 
 impl Graph {
     /// Starts extensions, then from the far end exporters, deliveries and receivers; returns when every receiver works.
@@ -151,95 +112,51 @@ impl Graph {
     /// The extension, or else all exporters, or else all receivers, that could not start; everything else is stopped
     /// again.
     pub async fn start(self) -> Result<Running, Vec<Failure>> {
-        for (n, extension) in self.extensions.iter().enumerate() {
-            if let Err(failure) = extension.start().await {
-                close_extensions(&self.extensions[..n], Instant::now() + GOODBYE).await;
-                return Err(vec![failure]);
-            }
-        }
-        let starting = self.exporters.iter().map(|e| async move {
-            let error = e.exporter.start().await.err()?;
-            e.reporter.fatal(&error.to_string());
-            Some(Failure::new(Kind::Exporter, &e.id, error))
-        });
-        let errors: Vec<_> = join_all(starting).await.into_iter().flatten().collect();
-        if !errors.is_empty() {
-            let closing = join_all(self.exporters.iter().map(|e| e.exporter.close()));
-            let _ = timeout(GOODBYE, closing).await;
-            self.tasks.close();
-            let _ = timeout(GOODBYE, self.tasks.wait()).await;
-            close_extensions(&self.extensions, Instant::now() + GOODBYE).await;
-            return Err(errors);
-        }
-        join_all(self.deliveries.iter().map(Delivery::open)).await;
-        self.deliveries.iter().for_each(Delivery::start);
-        self.exporters.iter().for_each(|e| e.reporter.ok());
-        let (report, failures) = mpsc::channel(self.receivers.len().max(1));
-        let stop = CancellationToken::new();
-        let (supervised, waiting): (Vec<_>, Vec<_>) =
-            self.receivers.into_iter().map(|r| r.start(&stop, report.clone())).unzip();
-        let running = Running {
-            extensions: self.extensions,
-            receivers: supervised,
-            holding: self.holding,
-            deliveries: self.deliveries,
-            exporters: self.exporters,
-            tasks: self.tasks,
-            meter: self.meter,
-            stop,
+        let (_, failures) = mpsc::channel(MOST_FAILURES);
+        let mut running = Running {
+            parts: Parts::default(),
+            receivers: Vec::new(),
+            live: Arc::default(),
+            retiring: JoinSet::new(),
+            emptied: None,
+            tasks: self.tasks.clone(),
+            surroundings: self.surroundings.clone(),
+            shutdown_timeout: self.shutdown_timeout,
+            data_dir: None,
+            stop: CancellationToken::new(),
             failures,
+            reports: None,
         };
-        let errors: Vec<_> = join_all(waiting.into_iter().map(started)).await.into_iter().flatten().collect();
-        if errors.is_empty() {
-            return Ok(running);
-        }
-        running.stop(Instant::now() + GOODBYE).await;
-        Err(errors)
-    }
-}
-
-async fn started(mut waiting: Waiting) -> Option<Failure> {
-    loop {
-        match timeout(STILL_WAITING, &mut waiting.started).await {
-            Ok(Ok(result)) => return result.err(),
-            Ok(Err(_)) => return Some(Failure::new(Kind::Receiver, &waiting.id, "it was stopped before it was ready")),
-            Err(_) => tracing::warn!(component = %waiting.id, "still waiting for the receiver to be ready"),
+        match running.put_in_place(self, None).await {
+            Ok(_) => Ok(running),
+            Err(failures) => {
+                running.stop(Instant::now() + GOODBYE).await;
+                Err(failures)
+            }
         }
     }
 }
 
 /// A graph that runs.
 pub struct Running {
-    extensions: Vec<BuiltExtension>,
-    receivers: Vec<supervise::Running>,
-    holding: Vec<Held>,
-    deliveries: Vec<Delivery>,
-    exporters: Vec<BuiltExporter>,
+    /// As it should be.
+    parts: Parts,
+    receivers: Vec<supervise::Task>,
+    /// What is open, be it that it is about to go.
+    live: Arc<Mutex<Live>>,
+    /// What a reload has replaced or taken away, on its way out.
+    retiring: JoinSet<()>,
+    /// Cancelled when all of that has handed on what it held.
+    emptied: Option<CancellationToken>,
     tasks: TaskTracker,
-    meter: Meter,
+    surroundings: Surroundings,
+    shutdown_timeout: Duration,
+    /// Where it keeps its state, once it is known: it stays there until the end.
+    data_dir: Option<PathBuf>,
     stop: CancellationToken,
     failures: mpsc::Receiver<Failure>,
-}
-
-/// What a stop left behind.
-#[derive(Debug, Default)]
-pub struct StopReport {
-    /// Deliveries that could not bring everything out before the deadline.
-    pub lost: Vec<Lost>,
-    /// Components that had not ended at the deadline.
-    pub unfinished: Vec<String>,
-}
-
-impl StopReport {
-    /// Whether nothing is lost and everything ended in time.
-    pub fn is_clean(&self) -> bool {
-        self.lost.is_empty() && self.unfinished.is_empty()
-    }
-
-    /// Items that were accepted and could not be delivered.
-    pub fn lost_items(&self) -> u64 {
-        self.lost.iter().map(|lost| lost.items).sum()
-    }
+    /// For further receivers, as long as there is one.
+    reports: Option<mpsc::WeakSender<Failure>>,
 }
 
 impl Running {
@@ -248,7 +165,9 @@ impl Running {
     /// # Errors
     /// All components that could not be built; or, where all could, all exporters or receivers that could not start.
     pub async fn start(plan: &Plan, surroundings: &Surroundings) -> Result<Running, Vec<Failure>> {
-        Graph::build(plan, surroundings)?.start().await
+        let mut running = Graph::build(plan, surroundings)?.start().await?;
+        running.data_dir = Some(plan.data_dir.clone());
+        Ok(running)
     }
 
     /// Ends when a receiver has ended with an error, which it has logged; the others go on. Or with `None`, when all
@@ -258,39 +177,37 @@ impl Running {
     }
 
     /// Stops from the near end: receivers take nothing new and answer what is in flight, processors hand on what they
-    /// hold, deliveries drain, exporters and at last extensions close. Receivers get half of the time at most, processors half of the rest.
+    /// hold, deliveries drain, exporters and at last extensions close. Receivers get half of the time at most, processors
+    /// half of the rest.
     pub async fn stop(mut self, deadline: Instant) -> StopReport {
         let mut unfinished = Vec::new();
         self.stop.cancel();
         let until = half_way(deadline);
-        for receiver in std::mem::take(&mut self.receivers) {
+        for mut receiver in std::mem::take(&mut self.receivers) {
             unfinished.extend(receiver.join(until).await);
         }
         let until = half_way(deadline);
-        let closing = self.holding.iter().map(|held| close_in_order(held, until));
-        unfinished.extend(join_all(closing).await.into_iter().flatten());
-        let lost = join_all(self.deliveries.iter().map(|d| d.close(deadline))).await;
+        // What is on its way out goes first, as it hands on to what stays.
+        let mut retiring = std::mem::take(&mut self.retiring);
+        let _ = timeout_at(until, async { while retiring.join_next().await.is_some() {} }).await;
+        retiring.abort_all();
+        while retiring.join_next().await.is_some() {}
+        let live = std::mem::take(&mut *retire::lock(&self.live));
+        live.reporters().for_each(Reporter::stopping);
+        unfinished.extend(close_in_order(&live.held, until).await);
+        unfinished.extend(close_in_order(&self.parts.held, until).await);
+        let lost = join_all(live.exporters.iter().map(|e| e.delivery.close(deadline))).await;
         let until = deadline.max(Instant::now() + GOODBYE);
-        let closing = self.exporters.iter().map(|e| async move {
-            e.reporter.stopping();
-            let closed = timeout_at(until, e.exporter.close()).await;
-            e.reporter.stopped();
-            closed.err().map(|_| format!("{} {} ({})", Kind::Exporter, e.id, e.signal))
-        });
-        unfinished.extend(join_all(closing).await.into_iter().flatten());
+        unfinished.extend(live.close_exporters(until).await);
         self.tasks.close();
         if timeout_at(until, self.tasks.wait()).await.is_err() {
             unfinished.push(format!("{} background tasks", self.tasks.len()));
         }
-        unfinished.extend(close_extensions(&self.extensions, until).await);
-        self.meter.flush_drop_log();
-        let report = StopReport { lost: lost.into_iter().filter(|lost| lost.items > 0).collect(), unfinished };
-        for Lost { exporter, signal, items } in &report.lost {
-            tracing::error!(component = %exporter, %signal, items, "lost: not delivered before the shutdown deadline");
-        }
-        for what in &report.unfinished {
-            tracing::error!("did not end before the shutdown deadline: {what}");
-        }
+        unfinished.extend(live.close_extensions(until).await);
+        live.reporters().chain(self.parts.stages.values().map(|stage| &stage.reporter)).for_each(Reporter::stopped);
+        self.surroundings.meter.flush_drop_log();
+        let report = StopReport::new(lost, unfinished);
+        report.tell();
         report
     }
 }
@@ -299,16 +216,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop.cancel();
     }
-}
-
-async fn close_in_order(held: &Held, until: Instant) -> Vec<String> {
-    let mut unfinished = Vec::new();
-    for (id, consumer) in held {
-        if timeout_at(until, consumer.close()).await.is_err() {
-            unfinished.push(format!("{} {id}", Kind::Processor));
-        }
-    }
-    unfinished
 }
 
 fn half_way(deadline: Instant) -> Instant {

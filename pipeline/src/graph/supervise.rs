@@ -14,26 +14,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Failure;
-use crate::component::{Context, Error, Life, Outputs, Receiver};
+use super::parts::ReceiverPart;
+use crate::component::{Error, Life, Outputs, Receiver};
 use crate::config::ComponentId;
-use crate::plan::BuildReceiver;
 use crate::telemetry::{Kind, Meter, Reporter};
 
 /// The wait before a receiver that panicked is started again, at first; it doubles.
 const FIRST_RESTART: Duration = Duration::from_secs(1);
 /// It doubles up to this, and starts anew once the receiver has run for so long.
 const LAST_RESTART: Duration = Duration::from_secs(60);
-
-/// A receiver that is built, and what builds it anew.
-pub(super) type Instance = (Box<dyn Receiver>, BuildReceiver, Context);
-
-/// A receiver joined to its pipelines, not started yet.
-pub(super) struct Supervised {
-    id: ComponentId,
-    instance: Instance,
-    outputs: Outputs,
-    panics: IntCounter,
-}
 
 /// A start that is not over.
 pub(super) struct Waiting {
@@ -43,38 +32,46 @@ pub(super) struct Waiting {
 }
 
 /// A receiver's task.
-pub(super) struct Running {
-    id: ComponentId,
-    task: JoinHandle<()>,
+pub(super) struct Task {
+    pub(super) part: Arc<ReceiverPart>,
+    stop: CancellationToken,
+    /// Until it is joined.
+    task: Option<JoinHandle<()>>,
 }
 
-impl Supervised {
-    pub(super) fn new(id: ComponentId, instance: Instance, outputs: Outputs, meter: &Meter) -> Supervised {
-        let panics = meter.counter(
-            "slipring_component_panics_total",
-            "Bugs that ended a component, which was then started again.",
-            &[("kind", Kind::Receiver.name()), ("component", &id.to_string())],
-        );
-        Supervised { id, instance, outputs, panics }
-    }
+/// How often the receiver `id` had a bug.
+pub(super) fn panics(meter: &Meter, id: &ComponentId) -> IntCounter {
+    meter.counter(
+        "slipring_component_panics_total",
+        "Bugs that ended a component, which was then started again.",
+        &[("kind", Kind::Receiver.name()), ("component", &id.to_string())],
+    )
+}
 
-    pub(super) fn start(self, stop: &CancellationToken, failures: mpsc::Sender<Failure>) -> (Running, Waiting) {
-        let (start, started) = oneshot::channel();
-        let id = self.id.clone();
-        // A tracker of its own: the frame's waits for the components' tasks, after the receivers.
-        let task = TaskTracker::new().spawn(self.supervise(stop.clone(), start, failures));
-        (Running { id: id.clone(), task }, Waiting { id, started })
-    }
+/// Starts a receiver: that instance, or where there is none a new one.
+pub(super) fn start(
+    part: &Arc<ReceiverPart>,
+    instance: Option<Box<dyn Receiver>>,
+    stop: CancellationToken,
+    failures: mpsc::Sender<Failure>,
+) -> (Task, Waiting) {
+    let (start, started) = oneshot::channel();
+    let running = part.clone().supervise(instance, stop.clone(), start, failures);
+    // A tracker of its own: the frame's waits for the components' tasks, after the receivers.
+    let task = Some(TaskTracker::new().spawn(running));
+    (Task { part: part.clone(), stop, task }, Waiting { id: part.id.clone(), started })
+}
 
+impl ReceiverPart {
     async fn supervise(
-        self,
+        self: Arc<Self>,
+        mut receiver: Option<Box<dyn Receiver>>,
         stop: CancellationToken,
         start: oneshot::Sender<Result<(), Failure>>,
         failures: mpsc::Sender<Failure>,
     ) {
-        let Supervised { id, instance: (receiver, build, context), outputs, panics } = self;
+        let ReceiverPart { id, build, context, outputs, panics, .. } = &*self;
         let mut start = Some(start);
-        let mut receiver = Some(receiver);
         let mut wait = FIRST_RESTART;
         let reporter = context.reporter.clone();
         loop {
@@ -85,7 +82,7 @@ impl Supervised {
                 None => build(context.clone()),
             };
             let end = match built {
-                Ok(receiver) => run(receiver, &outputs, &stop, &mut start, &reporter).await,
+                Ok(receiver) => run(receiver, outputs, &stop, &mut start, &reporter).await,
                 Err(error) => End::Failed(error),
             };
             let failure = match end {
@@ -96,10 +93,10 @@ impl Supervised {
                     reporter.stopped();
                     return;
                 }
-                End::Failed(error) => Failure::new(Kind::Receiver, &id, error),
+                End::Failed(error) => Failure::new(Kind::Receiver, id, error),
                 End::Panicked(words) => {
                     panics.inc();
-                    let failure = Failure::new(Kind::Receiver, &id, format!("it has a bug: it panicked: {words}"));
+                    let failure = Failure::new(Kind::Receiver, id, format!("it has a bug: it panicked: {words}"));
                     if start.is_none() && !stop.is_cancelled() {
                         wait = if begun.elapsed() >= LAST_RESTART { FIRST_RESTART } else { wait };
                         tracing::error!(restart_in = ?wait, "{failure}");
@@ -129,15 +126,27 @@ impl Supervised {
     }
 }
 
-impl Running {
+impl Task {
+    /// Tells it to take nothing new and to end.
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.task.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Waits for its end until then; answers its name when it had to be cut off.
-    pub(super) async fn join(mut self, until: Instant) -> Option<String> {
-        if timeout_at(until, &mut self.task).await.is_ok() {
-            return None;
+    pub(super) async fn join(&mut self, until: Instant) -> Option<String> {
+        let task = self.task.as_mut()?;
+        let ended = timeout_at(until, &mut *task).await.is_ok();
+        if !ended {
+            task.abort();
+            let _ = task.await;
         }
-        self.task.abort();
-        let _ = self.task.await;
-        Some(format!("{} {}", Kind::Receiver, self.id))
+        self.task = None;
+        (!ended).then(|| format!("{} {}", Kind::Receiver, self.part.id))
     }
 }
 

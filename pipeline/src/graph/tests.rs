@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use tokio::time::timeout;
+
 use super::*;
-use crate::batch::Batch;
+use crate::batch::{Batch, Signal};
 use crate::component::{
-    BoxFuture, Context, Error, Life, Outcome, Outputs, Processor, Reason, Receiver, Refused, Stage,
+    BoxFuture, Context, Error, Exporter, Extension, Life, Outcome, Outputs, Processor, Reason, Receiver, Refused, Stage,
 };
-use crate::delivery::{self, BatchSettings, QueueSettings};
-use crate::plan::{Pipeline, PipelineId, PlannedExporter, TelemetryPlan};
+use crate::delivery::{self, BatchSettings, Lost, QueueSettings};
+use crate::plan::{Pipeline, PipelineId, PlannedExporter, Print, TelemetryPlan};
 use crate::testing::{Answer, ScriptedExporter, World, assert_conserved, batch, count, logs, names};
 
 mod extensions;
+mod reload;
 
 /// What happened, in order.
 #[derive(Clone, Default)]
@@ -39,6 +42,8 @@ struct Planned {
     plan: Plan,
     far: BTreeMap<String, ScriptedExporter>,
     near: BTreeMap<String, mpsc::Sender<Asked>>,
+    /// The other ends of `near`, for whatever instance has the receiver's name.
+    asked: BTreeMap<String, Arc<tokio::sync::Mutex<mpsc::Receiver<Asked>>>>,
 }
 
 type Asked = (Batch, tokio::sync::oneshot::Sender<Outcome>);
@@ -60,12 +65,26 @@ impl Planned {
             exporters: BTreeMap::new(),
             extensions: Vec::new(),
             pipelines: Vec::new(),
+            prints: BTreeMap::new(),
             telemetry: TelemetryPlan::default(),
             shutdown_timeout: Duration::from_secs(10),
             data_dir: "/var/lib/slipring".into(),
         };
-        let (far, near) = Default::default();
-        Planned { world: World::new(), diary: Diary::default(), plan, far, near }
+        let (far, near, asked) = Default::default();
+        Planned { world: World::new(), diary: Diary::default(), plan, far, near, asked }
+    }
+
+    /// A plan from the beginning, for the same world.
+    fn next(&self) -> Planned {
+        let Planned { world, diary, far, near, asked, .. } = self;
+        let (world, diary) = (world.clone(), diary.clone());
+        Planned { world, diary, far: far.clone(), near: near.clone(), asked: asked.clone(), ..Planned::new() }
+    }
+
+    /// The component's config is another one.
+    fn changed(mut self, kind: Kind, name: &str, version: u32) -> Planned {
+        self.plan.prints.insert((kind, id(name)), Print::of(format!("{name} {version}").as_bytes()));
+        self
     }
 
     fn pipeline(mut self, name: &str, receivers: &str, processors: &str, exporters: &str) -> Planned {
@@ -78,9 +97,12 @@ impl Planned {
 
     /// A receiver that hands on what the test gives it.
     fn receiver(mut self, name: &str) -> Planned {
-        let (sender, batches) = mpsc::channel::<Asked>(8);
-        self.near.insert(name.to_owned(), sender);
-        let batches = Arc::new(tokio::sync::Mutex::new(batches));
+        if !self.near.contains_key(name) {
+            let (sender, batches) = mpsc::channel::<Asked>(8);
+            self.near.insert(name.to_owned(), sender);
+            self.asked.insert(name.to_owned(), Arc::new(tokio::sync::Mutex::new(batches)));
+        }
+        let batches = self.asked[name].clone();
         let diary = self.diary.clone();
         self.receiver_by(name, move |context| {
             diary.note(format!("build {}", context.id));
@@ -94,7 +116,7 @@ impl Planned {
         build: impl Fn(Context) -> Result<Box<dyn Receiver>, Error> + Send + Sync + 'static,
     ) -> Planned {
         self.plan.receivers.insert(id(name), Arc::new(build));
-        self
+        self.changed(Kind::Receiver, name, 0)
     }
 
     /// A receiver that does what `run` does.
@@ -108,7 +130,7 @@ impl Planned {
     fn processor(mut self, name: &str, build: fn(&Diary, &Context) -> Result<Stage, Error>) -> Planned {
         let diary = self.diary.clone();
         self.plan.processors.insert(id(name), Arc::new(move |context| build(&diary, &context)));
-        self
+        self.changed(Kind::Processor, name, 0)
     }
 
     fn exporter(self, name: &str) -> Planned {
@@ -116,15 +138,14 @@ impl Planned {
     }
 
     fn exporter_with(mut self, name: &str, delivery: delivery::Settings) -> Planned {
-        let far = ScriptedExporter::new();
-        self.far.insert(name.to_owned(), far.clone());
+        let far = self.far.entry(name.to_owned()).or_default().clone();
         let diary = self.diary.clone();
         let build = move |context: Context| -> Result<Box<dyn Exporter>, Error> {
             diary.note(format!("build {} {}", context.id, context.signal.unwrap()));
             Ok(Box::new(Noted { id: context.id, far: far.clone(), diary: diary.clone() }))
         };
         self.plan.exporters.insert(id(name), PlannedExporter { build: Arc::new(build), delivery });
-        self
+        self.changed(Kind::Exporter, name, 0)
     }
 
     fn exporter_that_fails(mut self, name: &str, words: &'static str) -> Planned {

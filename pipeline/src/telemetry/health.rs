@@ -236,6 +236,11 @@ impl Reporter {
         }
     }
 
+    /// Whether both speak of the same component.
+    pub fn is_of_same(&self, other: &Reporter) -> bool {
+        self.who == other.who
+    }
+
     /// It is not there any more: a config without it has been loaded.
     pub fn gone(&self) {
         let mut all = self.health.components();

@@ -150,6 +150,7 @@ fn plan(signal: Signal, far: &ScriptedExporter, done: &Sink) -> Plan {
             processors: Vec::new(),
             exporters: vec![sink],
         }],
+        prints: BTreeMap::new(),
         telemetry: TelemetryPlan::default(),
         shutdown_timeout: PATIENCE,
         data_dir: "/var/lib/slipring".into(),

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pipeline::batch::{Batch, Signal};
-use pipeline::component::{BoxFuture, Consumer, Context, Error, Life, Outputs, Reason, Receiver, Refused};
+use pipeline::component::{BoxFuture, Context, Error, Life, Outputs, Reason, Receiver, Refused};
 use pipeline::registry::ReceiverFactory;
 use pipeline::telemetry::Drops;
 use tokio::sync::mpsc;
@@ -121,8 +121,7 @@ impl Receiver for Nvml {
             let mut running = Running {
                 thread: Thread::start(self.settings.clone(), to.clone())?,
                 to,
-                metrics: next.signal(Signal::Metrics).cloned(),
-                logs: next.signal(Signal::Logs).cloned(),
+                next,
                 drops: Drops::new(&self.context.meter, &self.context.id),
                 settings: self.settings,
                 context: self.context,
@@ -169,8 +168,7 @@ struct Running {
     context: Context,
     thread: Thread,
     to: mpsc::Sender<Xid>,
-    metrics: Option<Arc<dyn Consumer>>,
-    logs: Option<Arc<dyn Consumer>>,
+    next: Outputs,
     /// Without the component's kind: the frame accounts for what crosses the receiver's edge.
     drops: Drops,
     /// XIDs since the last pass.
@@ -240,7 +238,7 @@ impl Running {
                 self.offer(record).await;
             }
         }
-        let Some(next) = &self.metrics else { return };
+        let Some(next) = self.next.signal(Signal::Metrics).cloned() else { return };
         let batch = Batch::counted(Signal::Metrics, Bytes::from(pass.request), pass.items);
         if let Err(refused) = next.consume(batch).await {
             let message = format!("a reading of the GPUs was not taken: {refused}");
@@ -277,7 +275,7 @@ impl Running {
     }
 
     async fn offer(&mut self, record: Batch) {
-        let Some(next) = &self.logs else { return };
+        let Some(next) = self.next.signal(Signal::Logs).cloned() else { return };
         let refused = match next.consume(record.clone()).await {
             Ok(()) => return,
             Err(refused) => refused,

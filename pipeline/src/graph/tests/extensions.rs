@@ -23,16 +23,16 @@ impl Extension for Helper {
 }
 
 impl Planned {
-    fn extension(mut self, name: &str) -> Planned {
+    pub(super) fn extension(mut self, name: &str) -> Planned {
         let diary = self.diary.clone();
         let build = move |context: Context| -> Result<Arc<dyn Extension>, Error> {
             Ok(Arc::new(Helper { id: context.id, diary: diary.clone() }))
         };
         self.plan.extensions.push((id(name), Arc::new(build)));
-        self
+        self.changed(Kind::Extension, name, 0)
     }
 
-    fn states(&self) -> Vec<String> {
+    pub(super) fn states(&self) -> Vec<String> {
         let show = |s: crate::telemetry::Status| format!("{} {} {:?}", s.who.kind, s.who.id, s.state);
         self.world.health.all().into_iter().map(show).collect()
     }
