@@ -25,6 +25,15 @@ pub enum Task {
     },
     /// List the components.
     Components,
+    /// Ask a running process why something is missing.
+    WhyMissing {
+        /// Where its own metrics are.
+        url: String,
+        /// What is missing.
+        wanted: String,
+        /// The answer as it comes.
+        json: bool,
+    },
 }
 
 const EXIT_CODES: &str = "\
@@ -80,6 +89,23 @@ fn command() -> Command {
                 .args([mode, format]),
         )
         .subcommand(Command::new("components").about("Lists the components of this binary"))
+        .subcommand(why_missing())
+}
+
+fn why_missing() -> Command {
+    let url = Arg::new("url")
+        .long("url")
+        .value_name("URL")
+        .default_value("http://localhost:8888")
+        .help("Where the process shows its own metrics");
+    let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("The answer as JSON");
+    let wanted = Arg::new("wanted")
+        .value_name("WHAT")
+        .required(true)
+        .help("A trace id, a series selector such as 'up{job=\"a\"}', or a piece of a log line");
+    Command::new("why-missing")
+        .about("Asks a running process what became of a trace, a series or a log line")
+        .args([url, json, wanted])
 }
 
 /// Reads a command line, the program's name first.
@@ -91,6 +117,10 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, clap:
     let (name, inner) = matches.subcommand().unwrap_or(("run", &matches));
     if name == "components" {
         return Ok(Task::Components);
+    }
+    if name == "why-missing" {
+        let of = |name: &str| inner.get_one::<String>(name).cloned().unwrap_or_default();
+        return Ok(Task::WhyMissing { url: of("url"), wanted: of("wanted"), json: inner.get_flag("json") });
     }
     let inputs = inputs(&matches, matches.subcommand().map(|(_, inner)| inner));
     if inputs.configs.is_empty() {

@@ -13,6 +13,7 @@ mod arguments;
 mod builtin;
 mod list;
 mod process;
+mod why_missing;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -52,6 +53,13 @@ pub fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsString>) -
     };
     match task {
         Task::Components => say(&list::components(registry)),
+        Task::WhyMissing { url, wanted, json } => match why_missing::ask(&url, &wanted, json) {
+            Ok(answer) => say(&answer),
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "error: {error}");
+                ExitCode::from(FAILED)
+            }
+        },
         Task::PrintConfig { inputs, unredacted, json } => {
             let loaded = read_config(&inputs, registry);
             show(&loaded.report);

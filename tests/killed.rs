@@ -14,7 +14,9 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
-use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric};
+use opentelemetry_proto::tonic::metrics::v1::{
+    Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric, number_data_point,
+};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 
@@ -89,7 +91,7 @@ fn start(config: &Path, folder: &Path, door: &str, far: &str) -> Process {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a process with a real clock is killed at a random moment")]
-fn wait(time: Duration) {
+pub fn wait(time: Duration) {
     std::thread::sleep(time);
 }
 
@@ -134,7 +136,7 @@ impl Load {
 }
 
 /// A request with one item of that name.
-fn request(id: &str) -> (&'static str, Vec<u8>) {
+pub fn request(id: &str) -> (&'static str, Vec<u8>) {
     let name = id.to_owned();
     match id.as_bytes()[0] {
         b't' => {
@@ -144,7 +146,10 @@ fn request(id: &str) -> (&'static str, Vec<u8>) {
             ("/v1/traces", ExportTraceServiceRequest { resource_spans }.encode_to_vec())
         }
         b'm' => {
-            let data = metric::Data::Gauge(Gauge { data_points: vec![NumberDataPoint::default()] });
+            let value = Some(number_data_point::Value::AsInt(1));
+            let point =
+                NumberDataPoint { time_unix_nano: 1_767_225_600_000_000_000, value, ..NumberDataPoint::default() };
+            let data = metric::Data::Gauge(Gauge { data_points: vec![point] });
             let metrics = vec![Metric { name, data: Some(data), ..Metric::default() }];
             let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
             let resource_metrics = vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }];

@@ -10,9 +10,11 @@ mod support;
 
 #[cfg(feature = "peers")]
 mod dynamo;
+mod faults;
 mod house;
 mod killed;
 mod loki_otlp;
+mod overload;
 #[cfg(feature = "peers")]
 mod prometheus_far_side;
 #[cfg(feature = "peers")]
@@ -22,3 +24,4 @@ mod signals;
 mod stdin;
 #[cfg(feature = "peers")]
 mod twin;
+mod why_missing;

@@ -16,7 +16,23 @@ pub fn post(address: &str, path: &str, headers: &[&str], body: &[u8]) -> Result<
     request(address, &head, body)
 }
 
+/// The same, the answer's head in its own words.
+pub fn post_head(address: &str, path: &str, headers: &[&str], body: &[u8]) -> Result<String, String> {
+    let headers: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
+    );
+    answer(address, &head, body).map(|(head, _)| head)
+}
+
 fn request(address: &str, head: &str, body: &[u8]) -> Result<(u16, String), String> {
+    let (head, body) = answer(address, head, body)?;
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or("an answer without a status")?;
+    Ok((status, body))
+}
+
+fn answer(address: &str, head: &str, body: &[u8]) -> Result<(String, String), String> {
     let ask = || {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
@@ -28,9 +44,8 @@ fn request(address: &str, head: &str, body: &[u8]) -> Result<(u16, String), Stri
     };
     let answer = ask().map_err(|error| format!("{address}: {error}"))?;
     let end = answer.windows(4).position(|w| w == b"\r\n\r\n").ok_or("an answer without an end of its headers")?;
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or("an answer without a status")?;
-    Ok((status, String::from_utf8_lossy(&answer[end + 4..]).into_owned()))
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((text(&answer[..end]), text(&answer[end + 4..])))
 }
 
 /// Percent-encodes a query parameter.

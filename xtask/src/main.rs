@@ -3,6 +3,8 @@
 mod deny;
 mod peers;
 mod run;
+#[allow(clippy::disallowed_methods, reason = "the soak is about real time")]
+mod soak;
 
 use std::process::ExitCode;
 
@@ -19,6 +21,8 @@ usage: cargo xtask <command>
   dynamo   runs the real Dynamo with its mock engine until it is stopped: cargo xtask dynamo DIR
   gpu-check  builds a program that holds our readings of NVIDIA GPUs beside nvidia-smi's, says where it is, and runs it
              where there is a driver: cargo xtask gpu-check [LIBRARY [NVIDIA_SMI]]
+  soak     runs the release binary under load and sees that memory and file descriptors do not grow:
+             cargo xtask soak [MINUTES], 10 if not said
   fuzz     runs each fuzz target for a while: cargo xtask fuzz [SECONDS]
 ";
 
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         "peers" => peers::install().map(|peers| println!("{}", peers.describe())),
         "dynamo" => peers::install().and_then(|peers| peers::dynamo(&peers, &rest)),
         "gpu-check" => gpu_check(&rest),
+        "soak" => soak::soak(&rest),
         "fuzz" => fuzz(&rest),
         _ => Err(USAGE.to_owned()),
     };

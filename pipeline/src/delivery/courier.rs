@@ -166,8 +166,9 @@ impl Courier {
                 }
                 Err(failure) => match bisect(shipment, &failure) {
                     Ok([first, second]) => stack.extend([second, first]),
-                    Err(_) => {
+                    Err(shipment) => {
                         let refused = failure.refused();
+                        self.counts.drops.refused(&shipment.batch, refused.reason());
                         worst = Some(worst.map_or(refused.clone(), |worst| worst.worse(refused)));
                     }
                 },
@@ -269,18 +270,22 @@ impl Courier {
     fn failed(&self, shipment: &Shipment, failure: &Failure) {
         let refused = failure.refused();
         let reason = failure.reason();
-        let (mut nobodys, mut stay) = (0, 0);
+        let (mut nobodys, mut stay, mut returned) = (0, 0, false);
         for Owner { held, items, .. } in &shipment.owners {
             if reason.code == SHUTDOWN && held.as_ref().is_some_and(|held| held.stays()) {
                 stay += items;
             } else if held.as_ref().is_some_and(|held| held.refuse(&refused)) {
                 self.counts.returned(*items);
+                returned = true;
             } else {
                 nobodys += items;
             }
         }
         if reason.code == SHUTDOWN {
             self.lost.fetch_add(nobodys as u64, Ordering::Relaxed);
+        }
+        if returned {
+            self.counts.drops.refused(&shipment.batch, refused.reason());
         }
         self.counts.dropped(&shipment.batch, nobodys, reason);
         self.counts.flow.in_flight.sub(gauge(shipment.batch.items() - stay));

@@ -272,6 +272,7 @@ impl Disk {
                 }
                 _ => {
                     self.counts.not_taken(batch.items());
+                    self.counts.drops.refused(&batch, refused.reason());
                     self.queue.tell(&refused);
                     return Err(refused);
                 }
@@ -289,19 +290,20 @@ impl Disk {
     async fn keep(self: Arc<Disk>, lane: Arc<LaneSettings>, batch: Batch, load: Load) -> Outcome {
         let items = batch.items();
         self.counts.received(items);
+        self.counts.flow.in_flight.add(gauge(items));
         let note = note::write(lane.number, batch.meta());
         let record = Record { at: self.clock.now(), items, note, body: batch.parts().iter().cloned().collect() };
         let number = match self.journal.append(record).await {
             Ok(number) => number,
             Err(error) => {
                 self.release(load);
+                self.counts.flow.in_flight.sub(gauge(items));
                 self.counts.not_queued(items);
                 let refused = Refused::retry("storage", format!("the queue's disk does not take it: {error}"));
                 self.queue.tell(&refused);
                 return Err(refused);
             }
         };
-        self.counts.flow.in_flight.add(gauge(items));
         if self.rules().recovery == Recovery::InOrder || !self.queue.has_memory(load.bytes) {
             self.journal.put_back(number);
             self.feed.notify_one();

@@ -396,12 +396,19 @@ impl Queued {
 
     fn try_offer(&self, batch: Batch) -> Result<Option<Waiting>, Refused> {
         let load = self.queue.load(&batch, &self.lane);
-        self.queue.has_room(load)?;
+        self.queue.has_room(load).inspect_err(|refused| self.look_at(&batch, refused))?;
         let key = self.lane.key(batch.meta());
         let pieces = self.lane.cut(self.queue.fitting(batch));
         let (waiter, result) = self.waiter();
         self.queue.offer(&key, pieces, load, waiter)?;
         Ok(result)
+    }
+
+    /// Remembers what is given back, where it is not dropped at once.
+    fn look_at(&self, batch: &Batch, refused: &Refused) {
+        if self.overflow != Overflow::DropNewest {
+            self.counts.drops.refused(batch, refused.reason());
+        }
     }
 
     /// Into the queue, or away.
@@ -420,14 +427,17 @@ impl Queued {
 
     /// Into the queue, whatever has to give way there.
     fn offer_displacing(&self, batch: Batch) -> Result<Option<Waiting>, Refused> {
-        let items = batch.items();
+        let given = batch.clone();
         let load = self.queue.load(&batch, &self.lane);
         let key = self.lane.key(batch.meta());
         let pieces = self.lane.cut(self.queue.fitting(batch));
         let (waiter, result) = self.waiter();
         let (outcome, displaced) = self.queue.offer_displacing(&key, pieces, load, waiter);
         give_way(&self.counts, displaced);
-        outcome.inspect_err(|_| self.counts.not_taken(items))?;
+        outcome.inspect_err(|refused| {
+            self.counts.not_taken(given.items());
+            self.counts.drops.refused(&given, refused.reason());
+        })?;
         Ok(result)
     }
 

@@ -49,6 +49,7 @@ impl Step {
             Ok(batch) => self.counts.outgoing(batch.items()),
             Err(_) => self.counts.refused(items),
         }
+        self.counts.gone(items);
         result
     }
 }

@@ -6,7 +6,7 @@ use super::switch::Switch;
 use crate::batch::{Batch, Signal};
 use crate::component::{BoxFuture, Consumer, Outcome, Refused};
 use crate::config::ComponentId;
-use crate::telemetry::{Meter, ProcessorCounts, ReceiverCounts, gauge};
+use crate::telemetry::{Meter, ProcessorCounts, ReceiverCounts};
 
 /// Counts what a receiver hands on, and the answers. What comes behind it can be turned.
 pub(super) struct ReceiverEdge {
@@ -120,7 +120,6 @@ impl Consumer for Entrance {
         Box::pin(async move {
             let mut entering = Entering { counts: &self.counts, items: batch.items() };
             self.counts.incoming(entering.items);
-            self.counts.flow.in_flight.add(gauge(entering.items));
             self.processor.consume(batch).await?;
             entering.items = 0;
             Ok(())
@@ -145,7 +144,7 @@ struct Entering<'a> {
 impl Drop for Entering<'_> {
     fn drop(&mut self) {
         self.counts.refused(self.items);
-        self.counts.flow.in_flight.sub(gauge(self.items));
+        self.counts.gone(self.items);
     }
 }
 
@@ -172,7 +171,7 @@ impl Consumer for Exit {
             let Some(way) = self.next.way() else { return Err(leads_nowhere()) };
             way.next.consume(batch).await?;
             self.counts.outgoing(items);
-            self.counts.flow.in_flight.sub(gauge(items));
+            self.counts.gone(items);
             Ok(())
         })
     }

@@ -58,7 +58,7 @@ impl Flow {
     /// The counters of one component.
     pub fn new(meter: &Meter, kind: Kind, id: &str, signal: Signal) -> Flow {
         let labels = &[("kind", kind.name()), ("component", id), ("signal", signal.name())];
-        Flow {
+        let flow = Flow {
             received: meter.counter(
                 "slipring_received_items_total",
                 "Items a component was given; with those it made: delivered + dropped + refused + in flight.",
@@ -79,7 +79,9 @@ impl Flow {
                 "Items a component has and that are not answered yet.",
                 labels,
             ),
-        }
+        };
+        meter.ledger().open(kind, id, signal, &flow);
+        flow
     }
 }
 
@@ -155,7 +157,13 @@ impl ProcessorCounts {
 
     pub(crate) fn incoming(&self, items: usize) {
         self.flow.received.inc_by(items as u64);
+        self.flow.in_flight.add(gauge(items));
         self.incoming.inc_by(items as u64);
+    }
+
+    /// Items that came in are no longer here, whatever became of them.
+    pub(crate) fn gone(&self, items: usize) {
+        self.flow.in_flight.sub(gauge(items));
     }
 
     pub(crate) fn outgoing(&self, items: usize) {

@@ -1,4 +1,4 @@
-//! The own-metrics endpoint: `/metrics` in Prometheus' text format, and the components' pages.
+//! The own-metrics endpoint: `/metrics` in Prometheus' text format, the drop ledger, and the components' pages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Meter, Pages};
+use super::{Meter, Pages, drops};
 use crate::component::{BoxFuture, Error};
 use crate::doors::Net;
 use crate::net::body::Chunks;
@@ -19,6 +19,8 @@ use crate::net::http::{Handler, ServerOptions, serve};
 
 /// Prometheus' text format, as every scraper knows it.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const METRICS: &str = "/metrics";
+const DROPS: &str = "/api/v1/drops";
 /// Enough for scrapers and people.
 const MOST_CONNECTIONS: usize = 64;
 
@@ -99,7 +101,7 @@ impl Site {
         if let Some(page) = self.pages.find(path) {
             return page.show(request);
         }
-        if path != "/metrics" && path != "/" {
+        if ![METRICS, DROPS, "/"].contains(&path) {
             return plain(StatusCode::NOT_FOUND, format!("nothing here; there is {}\n", self.paths().join(", ")));
         }
         if request.method != Method::GET && request.method != Method::HEAD {
@@ -107,15 +109,15 @@ impl Site {
             answer.headers_mut().insert(ALLOW, http::HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
-        if path == "/metrics" {
-            plain(StatusCode::OK, self.meter.text())
-        } else {
-            plain(StatusCode::OK, self.paths().join("\n") + "\n")
+        match path {
+            METRICS => plain(StatusCode::OK, self.meter.text()),
+            DROPS => drops::page(self.meter.ledger(), request),
+            _ => plain(StatusCode::OK, self.paths().join("\n") + "\n"),
         }
     }
 
     fn paths(&self) -> Vec<String> {
-        let mut paths = vec!["/metrics".to_owned()];
+        let mut paths = vec![METRICS.to_owned(), DROPS.to_owned()];
         paths.extend(self.pages.paths());
         paths
     }

@@ -105,6 +105,7 @@ impl Meter {
     pub fn gather(&self) -> Vec<MetricFamily> {
         let looks = self.inner.looks.lock().unwrap_or_else(PoisonError::into_inner).clone();
         looks.iter().filter_map(Weak::upgrade).for_each(|look| look.look());
+        self.inner.ledger.balance();
         self.inner.registry.gather()
     }
 

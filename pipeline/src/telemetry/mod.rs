@@ -15,7 +15,7 @@ mod tests;
 
 pub(crate) use counts::{BatchCounts, ExporterCounts, ProcessorCounts, ReceiverCounts, gauge};
 pub use counts::{Flow, Kind};
-pub use drops::{Dropped, Drops, MESSAGE_BYTES};
+pub use drops::{Dropped, Drops, Evidence, MESSAGE_BYTES, What, Witness};
 pub use endpoint::Endpoint;
 pub use health::{Health, Reporter, State, Status, Who};
 pub(crate) use meter::Look;

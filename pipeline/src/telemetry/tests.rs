@@ -43,10 +43,10 @@ async fn pages_are_shown_beside_them_and_unknown_paths_name_what_there_is() {
     let _endpoint = endpoint(&world).await;
     let _page = world.pages.add("/targets", Arc::new(|_: &request::Parts| Response::new(Bytes::from("two up"))));
     assert!(ask(&world, "GET /targets?x=1").await.ends_with("two up"));
-    assert!(ask(&world, "GET /").await.ends_with("/metrics\n/targets\n"));
+    assert!(ask(&world, "GET /").await.ends_with("/metrics\n/api/v1/drops\n/targets\n"));
     let missing = ask(&world, "GET /metric").await;
     assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
-    assert!(missing.ends_with("nothing here; there is /metrics, /targets\n"), "{missing}");
+    assert!(missing.ends_with("nothing here; there is /metrics, /api/v1/drops, /targets\n"), "{missing}");
     let post = ask(&world, "POST /metrics").await;
     assert!(post.starts_with("HTTP/1.1 405") && post.contains("allow: GET, HEAD"), "{post}");
 }

@@ -47,11 +47,16 @@ pub fn count(meter: &Meter, name: &str, labels: &[(&str, &str)]) -> u64 {
     series(meter, name).iter().filter(|s| has(s)).map(Series::count).sum()
 }
 
-/// Checks `received + made = delivered + dropped + refused + in flight` for every component and signal.
+/// Checks that nothing is missing in the books, and `received + made = delivered + dropped + refused + in flight` for every component and signal.
 ///
 /// # Panics
 /// When it does not hold somewhere; the message has the numbers.
 pub fn assert_conserved(meter: &Meter) {
+    // What two readings miss is missing.
+    meter.gather();
+    for books in series(meter, "slipring_unaccounted_items") {
+        assert_eq!(books.value, 0.0, "{:?}: items are unaccounted for", books.labels);
+    }
     for received in series(meter, "slipring_received_items_total") {
         let labels: Vec<_> = received.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let of = |name: &str| count(meter, name, &labels);

@@ -98,6 +98,7 @@ impl Processor for DeltaToCumulative {
         streams.sweep();
         let mut dropped = [0; Lost::ALL.len()];
         let seeds = streams.seeds();
+        let given = batch.clone();
         let out = batch.map_parts(|part| {
             let mut identity = Identity::new(&seeds);
             edit::items(signal, part, |place, raw, out| {
@@ -120,7 +121,7 @@ impl Processor for DeltaToCumulative {
         self.tracked.set(i64::try_from(streams.len()).unwrap_or(i64::MAX));
         drop(streams);
         for (lost, items) in Lost::ALL.into_iter().zip(dropped) {
-            self.drops.record(signal, items, &lost.reason());
+            self.drops.record_batch(&given, items, &lost.reason());
         }
         out.map_err(|error: WireError| error.into())
     }

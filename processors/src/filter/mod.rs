@@ -41,6 +41,9 @@ impl ProcessorFactory for Factory {
     }
 }
 
+/// The code of what is not kept.
+const FILTERED: &str = "filtered";
+
 /// The processor.
 pub struct Filter {
     rules: Rules,
@@ -69,18 +72,37 @@ impl Processor for Filter {
         }
         let signal = batch.signal();
         let (mut dropped, mut made) = (0, 0);
+        let mut witness = self.drops.witness(signal);
         let edited = batch.map_parts(|part| -> Result<_, Refused> {
             let edited = match &self.rules {
                 Rules::Items(selection) => {
                     let mut cursor = Cursor::new(selection, signal);
-                    filter::items(signal, part, |place, item| cursor.selects(place, item))?
+                    filter::items(signal, part, |place, item| {
+                        let keeps = cursor.selects(place, item)?;
+                        if !keeps {
+                            self.drops.see(&mut witness, place.resource, item, FILTERED);
+                        }
+                        Ok(keeps)
+                    })?
                 }
                 Rules::Metrics(names) => {
                     let mut known = names.known();
                     if names.per_sample() {
-                        edit::items(signal, part, |place, raw, out| cut_metric(&mut known, place, raw, out))?
+                        edit::items(signal, part, |place, raw, out| {
+                            let change = cut_metric(&mut known, place, raw, out)?;
+                            if matches!(change, Change::Drop) {
+                                self.drops.see(&mut witness, place.resource, raw, FILTERED);
+                            }
+                            Ok(change)
+                        })?
                     } else {
-                        filter::metrics(part, |place, name, _| known.keeps(place, name))?
+                        filter::metrics(part, |place, name, raw| {
+                            let keeps = known.keeps(place, name)?;
+                            if !keeps {
+                                self.drops.see(&mut witness, place.resource, raw, FILTERED);
+                            }
+                            Ok(keeps)
+                        })?
                     }
                 }
             };
@@ -91,7 +113,8 @@ impl Processor for Filter {
             Ok(edited)
         })?;
         self.drops.made(signal, made);
-        self.drops.record(signal, dropped, &Reason::new("filtered", "the filter's config does not keep it"));
+        let reason = Reason::new(FILTERED, "the filter's config does not keep it");
+        self.drops.record_seen(signal, dropped, &reason, witness);
         Ok(edited)
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pipeline::component::{BoxFuture, Consumer, Context, Outcome, Reason, Refused};
 use pipeline::config::ComponentId;
+use pipeline::telemetry::Drops;
 use pipeline::{Batch, Signal};
 use prometheus::IntCounter;
 use tokio::time::Instant;
@@ -36,6 +37,7 @@ pub struct Limiter {
     resident: Resident,
     next: Arc<dyn Consumer>,
     id: ComponentId,
+    drops: Drops,
     in_flight: AtomicU64,
     refusing: AtomicBool,
     reading: Mutex<Reading>,
@@ -64,6 +66,7 @@ impl Limiter {
             resident,
             next,
             id: context.id.clone(),
+            drops: context.drops.clone(),
             in_flight: AtomicU64::new(0),
             refusing: AtomicBool::new(false),
             reading: Mutex::new(Reading { at: None, bytes: None, admitted_since: 0 }),
@@ -130,7 +133,10 @@ impl Consumer for Limiter {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
             let items = batch.items() as u64;
-            let _in_flight = self.admit(batch.byte_len() as u64).inspect_err(|_| self.refused.inc_by(items))?;
+            let _in_flight = self.admit(batch.byte_len() as u64).inspect_err(|refused| {
+                self.refused.inc_by(items);
+                self.drops.refused(&batch, refused.reason());
+            })?;
             self.accepted.inc_by(items);
             self.next.consume(batch).await
         })

@@ -89,9 +89,9 @@ impl Consumer for Correlation {
             self.context.spawn(async move {
                 let _owed = owed;
                 wait.over(&inner.closing).await;
-                let (signal, items) = (batch.signal(), batch.items());
+                let held = batch.clone();
                 if let Err(reason) = inner.offer(&looked, batch).await {
-                    drops.record(signal, items, &reason);
+                    drops.record_batch(&held, held.items(), &reason);
                 }
             });
             Ok(())

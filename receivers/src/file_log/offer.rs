@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipeline::Batch;
 use pipeline::component::{Consumer, Life, Reason, Refused};
 use pipeline::telemetry::Drops;
-use pipeline::{Batch, Signal};
 use tokio::time::{Instant, timeout};
 
 use super::config::Retry;
@@ -53,7 +53,7 @@ impl Offer {
     }
 
     fn give_up(&self, answer: Answer, batch: &Batch, reason: &Reason) -> Option<Answer> {
-        self.drops.record(Signal::Logs, batch.items(), reason);
+        self.drops.record_batch(batch, batch.items(), reason);
         Some(answer)
     }
 }

@@ -122,7 +122,7 @@ impl Receiver for Nvml {
                 thread: Thread::start(self.settings.clone(), to.clone())?,
                 to,
                 next,
-                drops: Drops::new(&self.context.meter, &self.context.id),
+                drops: self.context.drops.clone(),
                 settings: self.settings,
                 context: self.context,
                 xids: Vec::new(),
@@ -240,9 +240,9 @@ impl Running {
         }
         let Some(next) = self.next.signal(Signal::Metrics).cloned() else { return };
         let batch = Batch::counted(Signal::Metrics, Bytes::from(pass.request), pass.items);
-        if let Err(refused) = next.consume(batch).await {
+        if let Err(refused) = next.consume(batch.clone()).await {
             let message = format!("a reading of the GPUs was not taken: {refused}");
-            self.drops.record(Signal::Metrics, pass.items, &Reason::new("reading_refused", message));
+            self.drops.record_batch(&batch, batch.items(), &Reason::new("reading_refused", message));
         }
     }
 
@@ -284,7 +284,7 @@ impl Running {
             self.unsent.push_back(record);
         } else {
             let message = format!("the log record of an XID was not taken: {refused}");
-            self.drops.record(Signal::Logs, 1, &Reason::new("xid_refused", message));
+            self.drops.record_batch(&record, record.items(), &Reason::new("xid_refused", message));
         }
     }
 }

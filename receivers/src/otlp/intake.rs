@@ -101,14 +101,19 @@ impl Intake {
     /// # Errors
     /// It is malformed, or the pipeline does not take it.
     pub(super) async fn take(&self, signal: Signal, request: Bytes, meta: Metadata) -> Result<(), Status> {
-        let (request, items) = self.check(signal, request).map_err(|error| {
-            Status::new(Code::InvalidArgument, format!("the request is not OTLP {signal}: {error}"))
+        let (joined, items) = self.check(signal, &request).map_err(|error| {
+            let message = format!("the request is not OTLP {signal}: {error}");
+            // As far as it can be read; nobody knows how many items it was to be.
+            let batch = Batch::counted(signal, request.clone(), 0);
+            self.drops.refused(&batch, &Reason::new("malformed", message.clone()));
+            Status::new(Code::InvalidArgument, message)
         })?;
+        let request = joined.unwrap_or(request);
         if items == 0 {
             return Ok(());
         }
         let Some(next) = self.outputs.signal(signal) else {
-            self.no_pipeline(signal, items);
+            self.no_pipeline(&Batch::counted(signal, request, items));
             return Ok(());
         };
         let batch = Batch::counted(signal, request, items).with_meta(Arc::new(meta));
@@ -116,22 +121,23 @@ impl Intake {
     }
 
     /// What is one message but came in pieces is joined, so that nobody behind this door meets it.
-    fn check(&self, signal: Signal, request: Bytes) -> Result<(Bytes, usize), WireError> {
+    fn check(&self, signal: Signal, request: &Bytes) -> Result<(Option<Bytes>, usize), WireError> {
         let checked = match self.validation {
-            Validation::Full => check::full(signal, &request)?,
-            Validation::Envelope => check::envelope(signal, &request)?,
+            Validation::Full => check::full(signal, request)?,
+            Validation::Envelope => check::envelope(signal, request)?,
         };
-        let joined = if checked.needs_joining { canonical(signal, &request)? } else { None };
-        Ok((joined.unwrap_or(request), checked.items))
+        let joined = if checked.needs_joining { canonical(signal, request)? } else { None };
+        Ok((joined, checked.items))
     }
 
     /// SDKs send all their signals to one address: an error for the one that nobody wants would only fill their logs.
-    fn no_pipeline(&self, signal: Signal, items: usize) {
+    fn no_pipeline(&self, batch: &Batch) {
+        let signal = batch.signal();
         let message = format!("no pipeline takes {signal} from this receiver");
         if !self.unrouted[signal.index()].swap(true, Ordering::Relaxed) {
             tracing::warn!(component = self.component, "{message}; they are accepted and dropped");
         }
-        self.drops.record(signal, items, &Reason::new("no_pipeline", message));
+        self.drops.record_batch(batch, batch.items(), &Reason::new("no_pipeline", message));
     }
 }
 

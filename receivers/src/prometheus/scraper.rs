@@ -1,5 +1,6 @@
 //! Scrapes one target until it is gone: when, what comes of it, and what is told when it goes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::config::Job;
 use super::failures::Failures;
 use super::fetch::{Failed, Fetcher};
 use super::status::{LastScrape, TargetStatus};
+use super::target::Target;
 
 /// Scrape times this close behind their moment are moved onto it, so that times are evenly spaced.
 const MOST_TOLERANCE: Duration = Duration::from_millis(2);
@@ -28,8 +30,6 @@ const JUST_AFTER: Duration = Duration::from_millis(1);
 pub struct Ledger {
     scraped: prometheus::IntCounter,
     errored: prometheus::IntCounter,
-    /// Without the component's kind: the frame accounts for what crosses the receiver's edge, and what is dropped here
-    /// either never got there or was refused there.
     drops: Drops,
 }
 
@@ -44,12 +44,15 @@ impl Ledger {
         Ledger {
             scraped: counter("scraped", "Data points made of scrapes."),
             errored: counter("errored", "Samples of scrapes that failed."),
-            drops: Drops::new(&context.meter, &context.id),
+            drops: context.drops.clone(),
         }
     }
 
-    fn drop(&self, items: usize, code: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) {
-        self.drops.record(Signal::Metrics, items, &Reason::new(code, message));
+    /// Series of a target are missing from a scrape.
+    fn missing(&self, target: &Target, items: usize, code: &'static str, message: impl Into<Cow<'static, str>>) {
+        let labels =
+            target.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect::<Vec<_>>().join(",");
+        self.drops.record_source(Signal::Metrics, items, &labels, &Reason::new(code, message));
     }
 }
 
@@ -156,6 +159,10 @@ impl Scraper {
         });
         self.count(&counts, error.is_none());
         let up = error.is_none();
+        if let Some(error) = &error {
+            let message = format!("{}: {error}", self.status.target.shown_url());
+            self.ledger.missing(&self.status.target, counts.scraped, "scrape_failed", message);
+        }
         let samples = counts.scraped;
         self.hand_on(&Measures::Scrape { up, seconds: took.as_secs_f64(), counts, extra }).await;
         self.show(LastScrape { at, took, error, samples, series: self.cache.series() });
@@ -166,10 +173,10 @@ impl Scraper {
     async fn hand_on(&mut self, measures: &Measures) {
         let (request, items) = self.cache.write(measures);
         let batch = Batch::counted(Signal::Metrics, Bytes::from(request), items);
-        let outcome = self.next.consume(batch).await;
+        let outcome = self.next.consume(batch.clone()).await;
         if let Err(refused) = &outcome {
             let message = format!("{} was not taken: {refused}", self.status.target.shown_url());
-            self.ledger.drop(items, "scrape_refused", message);
+            self.ledger.drops.record_batch(&batch, items, &Reason::new("scrape_refused", message));
         }
         if matches!(measures, Measures::Scrape { up: true, .. }) {
             self.ledger.scraped.inc_by(items as u64);
@@ -188,7 +195,8 @@ impl Scraper {
             (counts.out_of_bounds, "out_of_bounds_sample", "samples that are too far ahead"),
         ] {
             if items > 0 {
-                self.ledger.drop(items, code, format!("{} exposes {what}", self.status.target.shown_url()));
+                let target = &self.status.target;
+                self.ledger.missing(target, items, code, format!("{} exposes {what}", target.shown_url()));
             }
         }
     }

@@ -104,10 +104,10 @@ impl StdinLog {
                 continue;
             }
             number += 1;
-            let items = batch.items();
+            let offered = batch.clone();
             if offer.clone().make(Filled { batch, number, parts: Vec::new() }).await.is_none() {
                 let reason = Reason::new("stopped", "the pipeline refused them until the stop");
-                self.context.drops.record(Signal::Logs, items, &reason);
+                self.context.drops.record_batch(&offered, offered.items(), &reason);
             }
         }
         Ok(())

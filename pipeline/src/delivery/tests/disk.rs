@@ -282,7 +282,7 @@ async fn the_backlog_goes_beside_what_is_fresh_at_a_bounded_rate() {
         assert_eq!(next.send([format!("fresh{n}")]).await, Ok(()));
         tokio::time::sleep(Duration::from_millis(100)).await;
         let got = next.delivered();
-        assert_eq!(got.last().unwrap(), &format!("fresh{n}"), "what is fresh does not wait");
+        assert!(got.contains(&format!("fresh{n}")), "what is fresh does not wait: {got:?}");
         let old = got.iter().filter(|body| body.starts_with("old")).count();
         assert!((2 * n + 1..=2 * n + 4).contains(&old), "{old} of the backlog after {:?}", begun.elapsed());
     }

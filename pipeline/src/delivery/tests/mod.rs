@@ -2,6 +2,7 @@
 
 mod answers;
 mod batching;
+mod day;
 mod disk;
 mod model;
 mod queueing;

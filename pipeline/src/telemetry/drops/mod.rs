@@ -1,18 +1,32 @@
-//! The drop ledger: every item that is not handed on is counted here with its reason. It keeps the latest drops for
-//! people to look at, and logs at most one line a minute about each component and reason.
+//! The drop ledger: every item that is not handed on is counted here with its reason. It keeps the latest drops, and
+//! refusals, with what is known of their items, so that it can be asked why something is missing; and it logs at most one
+//! line a minute about each component and reason.
 
-use std::collections::{HashMap, VecDeque};
+mod books;
+mod evidence;
+mod page;
+mod query;
+mod ring;
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
-use tokio::time::Instant;
 
-use super::{Kind, Meter, gauge};
+pub use self::evidence::{Evidence, Witness};
+pub(super) use self::page::page;
+pub use self::ring::{Dropped, What};
+
+use self::books::Books;
+use self::ring::{Key, Ring};
+use super::{Flow, Kind, Meter, gauge};
 use crate::batch::{Batch, Signal};
 use crate::component::Reason;
 use crate::config::ComponentId;
 use crate::doors::Clock;
+use crate::otlp::view::ResourceGroup;
 
 /// The drop ledger as one component sees it: every item that is not handed on has a reason here.
 #[derive(Clone)]
@@ -58,67 +72,100 @@ impl Drops {
     pub fn made(&self, signal: Signal, items: usize) {
         if items > 0 {
             let labels = &[self.kind.map_or("", Kind::name), &*self.component, signal.name()];
-            self.meter.ledger().made.with_label_values(labels).inc_by(items as u64);
+            let ledger = self.meter.ledger();
+            ledger.made.with_label_values(labels).inc_by(items as u64);
+            ledger.books.made(self.kind, &self.component, signal, items);
         }
     }
 
-    /// Counts `items` of a batch as dropped for `reason`.
+    /// Counts `items` of a batch as dropped for `reason`; where that is not all of it, nobody knows which.
     pub fn record_batch(&self, batch: &Batch, items: usize, reason: &Reason) {
-        self.record(batch.signal(), items, reason);
+        let of = (items < batch.items()).then(|| batch.items());
+        self.enter(batch.signal(), items, of, reason, |allowance| Evidence::of_batch(batch, allowance));
     }
 
-    /// Counts `items` of `signal` as dropped for `reason`.
-    pub fn record(&self, signal: Signal, items: usize, reason: &Reason) {
+    /// Counts a line as dropped for `reason` that never became a log record.
+    pub fn record_line(&self, line: &str, reason: &Reason) {
+        self.enter(Signal::Logs, 1, None, reason, |_| Evidence::of_line(line));
+    }
+
+    /// Counts `items` as dropped for `reason`, of which only the labels of their source are known (`job="a",…`), perhaps
+    /// without knowing how many these are: 0 is entered, too.
+    pub fn record_source(&self, signal: Signal, items: usize, labels: &str, reason: &Reason) {
         if items > 0 {
-            if let Some(held) = self.held.get() {
-                held.sub(gauge(items));
-            }
-            self.meter.ledger().record(self, signal, items, reason);
+            self.enter(signal, items, None, reason, |_| Evidence::of_source(labels));
+        } else {
+            let gather = |_| Evidence::of_source(labels);
+            self.meter.ledger().remember(self, What::Dropped, signal, 0, None, reason, gather);
         }
     }
-}
 
-/// One drop, as the ledger remembers it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dropped {
-    /// When, since 1970.
-    pub at: Duration,
-    /// The component's kind, where the ledger was told.
-    pub kind: Option<Kind>,
-    /// The component's id.
-    pub component: Arc<str>,
-    /// What was dropped.
-    pub signal: Signal,
-    /// How much of it.
-    pub items: usize,
-    /// The reason's short stable word.
-    pub code: &'static str,
-    /// What a person should read, cut after [`MESSAGE_BYTES`].
-    pub message: String,
+    /// Counts `items` of `signal` as dropped for `reason`, of which nothing else is known.
+    pub fn record(&self, signal: Signal, items: usize, reason: &Reason) {
+        self.enter(signal, items, None, reason, |_| Evidence::default());
+    }
+
+    /// Sees which items are dropped where each is looked at; for [`Drops::record_seen`].
+    pub fn witness(&self, signal: Signal) -> Witness {
+        Witness::new(signal)
+    }
+
+    /// That span, metric or log record is being dropped for the reason of that code.
+    #[inline]
+    pub fn see(&self, witness: &mut Witness, group: ResourceGroup<'_>, item: &[u8], code: &'static str) {
+        witness.see(group, item, |signal| {
+            self.meter.ledger().ring().allowance(&self.key(What::Dropped, signal, code), self.on_purpose)
+        });
+    }
+
+    /// Counts `items` of `signal` as dropped for `reason`, which were seen.
+    pub fn record_seen(&self, signal: Signal, items: usize, reason: &Reason, witness: Witness) {
+        self.enter(signal, items, None, reason, |_| witness.into_evidence());
+    }
+
+    /// Remembers that a batch was given back: whoever sent it still has it. The frame counts that at its edges.
+    pub fn refused(&self, batch: &Batch, reason: &Reason) {
+        let gather = |allowance| Evidence::of_batch(batch, allowance);
+        self.meter.ledger().remember(self, What::Refused, batch.signal(), batch.items(), None, reason, gather);
+    }
+
+    fn enter(
+        &self,
+        signal: Signal,
+        items: usize,
+        of: Option<usize>,
+        reason: &Reason,
+        gather: impl FnOnce(usize) -> Evidence,
+    ) {
+        if items == 0 {
+            return;
+        }
+        if let Some(held) = self.held.get() {
+            held.sub(gauge(items));
+        }
+        let ledger = self.meter.ledger();
+        let labels = &[self.kind.map_or("", Kind::name), &*self.component, signal.name(), reason.code];
+        ledger.counters.with_label_values(labels).inc_by(items as u64);
+        ledger.books.dropped(self.kind, &self.component, signal, items);
+        ledger.remember(self, What::Dropped, signal, items, of, reason, gather);
+    }
+
+    fn key(&self, what: What, signal: Signal, code: &'static str) -> Key {
+        Key { what, kind: self.kind, component: self.component.clone(), signal, code }
+    }
 }
 
 /// The most of a reason's text that the ledger keeps.
 pub const MESSAGE_BYTES: usize = 512;
-/// The drops that the ledger keeps of each component, signal and reason.
-const KEPT: usize = 16;
-/// How often a component's drops for one reason are logged at most.
-const LOG_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) struct Ledger {
     clock: Clock,
+    /// When it began, since 1970.
+    began: Duration,
     counters: IntCounterVec,
     made: IntCounterVec,
-    entries: Mutex<HashMap<Key, Entry>>,
-}
-
-/// Bounded by the config and the code: reasons are constants.
-type Key = (Option<Kind>, Arc<str>, Signal, &'static str);
-
-struct Entry {
-    latest: VecDeque<Dropped>,
-    on_purpose: bool,
-    logged: Instant,
-    unlogged_items: usize,
+    books: Books,
+    ring: Mutex<Ring>,
 }
 
 impl Ledger {
@@ -130,147 +177,82 @@ impl Ledger {
         let opts = Opts::new("slipring_made_items_total", "Items that a component made beyond those it was given.");
         let made = IntCounterVec::new(opts, &["kind", "component", "signal"]).expect("names and labels are constants");
         registry.register(Box::new(made.clone())).expect("the registry is new");
-        Ledger { clock, counters, made, entries: Mutex::default() }
+        Ledger { clock, began: clock.now(), counters, made, books: Books::new(registry), ring: Mutex::default() }
     }
 
-    fn record(&self, who: &Drops, signal: Signal, items: usize, reason: &Reason) {
-        let labels = &[who.kind.map_or("", Kind::name), &*who.component, signal.name(), reason.code];
-        self.counters.with_label_values(labels).inc_by(items as u64);
+    #[allow(clippy::too_many_arguments, reason = "each is one column of the entry")]
+    fn remember(
+        &self,
+        who: &Drops,
+        what: What,
+        signal: Signal,
+        items: usize,
+        of: Option<usize>,
+        reason: &Reason,
+        gather: impl FnOnce(usize) -> Evidence,
+    ) {
+        let (key, at) = (who.key(what, signal, reason.code), self.clock.now());
+        let (line, allowance) = {
+            let mut ring = self.ring();
+            let line = ring.count(&key, items, who.on_purpose);
+            let allowance = ring.allowance(&key, who.on_purpose);
+            if allowance == 0 && line.is_none() && ring.add_to_last(&key, items, at) {
+                return;
+            }
+            (line, allowance)
+        };
+        // Without the lock: others drop meanwhile.
+        let evidence = if allowance == 0 { Evidence::default() } else { gather(allowance) };
         let dropped = Dropped {
-            at: self.clock.now(),
+            what,
+            at,
+            until: at,
+            times: 1,
             kind: who.kind,
             component: who.component.clone(),
             signal,
             items,
+            of,
             code: reason.code,
-            message: cut(&reason.message).to_owned(),
+            message: evidence::beginning(&reason.message, MESSAGE_BYTES).to_owned(),
+            on_purpose: who.on_purpose,
+            evidence,
         };
-        if let Some(items) = self.remember(dropped.clone(), who.on_purpose) {
-            log(&dropped, items, who.on_purpose);
+        if let Some(items) = line {
+            log(&dropped, items);
         }
+        self.ring().push(&key, dropped);
     }
 
-    /// Keeps it, and answers the items to log where it is time for a line.
-    fn remember(&self, dropped: Dropped, on_purpose: bool) -> Option<usize> {
-        let now = Instant::now();
-        let mut entries = self.entries();
-        let key = (dropped.kind, dropped.component.clone(), dropped.signal, dropped.code);
-        let mut first = false;
-        let entry = entries.entry(key).or_insert_with(|| {
-            first = true;
-            Entry { latest: VecDeque::new(), on_purpose, logged: now, unlogged_items: 0 }
-        });
-        entry.unlogged_items += dropped.items;
-        if entry.latest.len() == KEPT {
-            entry.latest.pop_front();
-        }
-        entry.latest.push_back(dropped);
-        if !first && now - entry.logged < LOG_EVERY {
-            return None;
-        }
-        entry.logged = now;
-        Some(std::mem::take(&mut entry.unlogged_items))
+    /// From now on that flow is checked.
+    pub(super) fn open(&self, kind: Kind, component: &str, signal: Signal, flow: &Flow) {
+        self.books.open(kind, component, signal, flow);
+    }
+
+    /// Shows what is missing in the books.
+    pub(super) fn balance(&self) {
+        self.books.balance();
     }
 
     pub(super) fn recent(&self) -> Vec<Dropped> {
-        let mut all: Vec<_> = self.entries().values().flat_map(|e| &e.latest).cloned().collect();
-        all.sort_by_key(|d| d.at);
-        all
+        self.ring().entries().into_iter().cloned().collect()
     }
 
     pub(super) fn flush_log(&self) {
-        let mut lines = Vec::new();
-        for entry in self.entries().values_mut().filter(|e| e.unlogged_items > 0) {
-            let items = std::mem::take(&mut entry.unlogged_items);
-            lines.extend(entry.latest.back().map(|last| (last.clone(), items, entry.on_purpose)));
-        }
-        lines.iter().for_each(|(last, items, on_purpose)| log(last, *items, *on_purpose));
+        let lines = self.ring().take_unlogged();
+        lines.iter().for_each(|(last, items)| log(last, *items));
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn log(last: &Dropped, items: usize, on_purpose: bool) {
+fn log(last: &Dropped, items: usize) {
     let Dropped { component, signal, code, message, .. } = last;
-    if on_purpose {
+    if last.on_purpose {
         tracing::debug!(%component, %signal, items, reason = code, "dropped: {message}");
     } else {
         tracing::warn!(%component, %signal, items, reason = code, "dropped: {message}");
-    }
-}
-
-fn cut(message: &str) -> &str {
-    let mut end = message.len().min(MESSAGE_BYTES);
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    &message[..end]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn drops(meter: &Meter) -> Drops {
-        Drops::new(meter, &ComponentId::new("loki", "a")).of(Kind::Exporter)
-    }
-
-    #[test]
-    fn drops_are_counted_by_component_signal_and_reason() {
-        let meter = Meter::new();
-        let drops = drops(&meter);
-        drops.record(Signal::Logs, 3, &Reason::new("too_old", "entry too far behind"));
-        drops.record(Signal::Logs, 4, &Reason::new("too_old", "entry too far behind"));
-        drops.record(Signal::Traces, 1, &Reason::new("http_400", "bad request"));
-        drops.record(Signal::Traces, 0, &Reason::new("never", "nothing"));
-        let text = meter.text();
-        let series: Vec<_> = text.lines().filter(|l| !l.starts_with('#')).collect();
-        assert_eq!(
-            series,
-            [
-                "slipring_dropped_items_total{component=\"loki/a\",kind=\"exporter\",reason=\"http_400\",signal=\"traces\"} 1",
-                "slipring_dropped_items_total{component=\"loki/a\",kind=\"exporter\",reason=\"too_old\",signal=\"logs\"} 7",
-            ]
-        );
-    }
-
-    #[test]
-    fn the_latest_drops_of_each_reason_are_remembered_with_their_words() {
-        let meter = Meter::new();
-        let drops = drops(&meter);
-        drops.record(Signal::Logs, 1, &Reason::new("rare", "ä".repeat(400)));
-        for i in 0..100 {
-            drops.record(Signal::Logs, 1, &Reason::new("often", format!("the {i}th")));
-        }
-        let recent = meter.recent_drops();
-        assert_eq!(recent.len(), 17);
-        assert_eq!(recent[0].message, "ä".repeat(256));
-        assert_eq!(recent[16].message, "the 99th");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_line_a_minute_is_logged_about_a_reason_and_nothing_is_left_out() {
-        let meter = Meter::new();
-        let ledger = meter.ledger();
-        let drop = |items| {
-            let dropped = Dropped {
-                at: Duration::ZERO,
-                kind: None,
-                component: "x".into(),
-                signal: Signal::Logs,
-                items,
-                code: "why",
-                message: String::new(),
-            };
-            ledger.remember(dropped, false)
-        };
-        assert_eq!(drop(1), Some(1));
-        assert_eq!(drop(2), None);
-        tokio::time::advance(Duration::from_millis(59_999)).await;
-        assert_eq!(drop(3), None);
-        tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(drop(4), Some(9));
     }
 }
