@@ -2,7 +2,7 @@
 
 pub mod config;
 pub mod labels;
-mod md5;
+pub mod md5;
 
 #[cfg(test)]
 mod tests;
