@@ -59,6 +59,8 @@ async fn live(plan: &Plan, warnings: &Report, signals: &mut Signals) -> ExitCode
     let surroundings = surroundings();
     telemetry::process::register(&surroundings.meter, surroundings.doors.files.clone());
     telemetry::process::describe(&surroundings.meter, &plan.telemetry.resource);
+    surroundings.health.describe(plan.pipelines.clone());
+    let _status = surroundings.pages.add("/status", surroundings.health.page());
     let started = tokio::select! {
         started = start(plan, &surroundings) => started,
         name = signals.stop() => {

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use pipeline::net::compress::{Coding, Level, compress};
 use pipeline::net::config::HttpClientConfig;
 use pipeline::net::http::{Client, Request, Response};
-use pipeline::net::origin::parse_url;
+use pipeline::net::origin::{Shown, parse_url};
 use pipeline::net::retry_after;
 use pipeline::{Context, Error, Reason, Refused};
 
@@ -32,7 +32,7 @@ impl Pusher {
     /// A bad endpoint, or certificates that cannot be read.
     pub fn new(config: &HttpClientConfig, context: &Context) -> Result<Pusher, Error> {
         let url = parse_url(&config.endpoint).map_err(|e| format!("endpoint: {e}"))?;
-        Ok(Pusher { client: Client::new(config.options(), context)?, url, clock: context.doors.clock })
+        Ok(Pusher { client: config.client(context)?, url, clock: context.doors.clock })
     }
 
     /// Sends a body of protobuf, whose type may stand in `headers` more exactly; what the far side said, or that nothing was heard.
@@ -73,7 +73,7 @@ impl Pusher {
     pub fn reason(&self, response: &Response) -> Reason {
         let said = response.excerpt();
         let said = if said.is_empty() { "no explanation" } else { &said };
-        Reason::new(code(response.status), format!("{} answered {}: {said}", self.url, response.status))
+        Reason::new(code(response.status), format!("{} answered {}: {said}", Shown(&self.url), response.status))
     }
 
     /// Lets go of its connections.

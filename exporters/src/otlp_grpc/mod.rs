@@ -6,7 +6,6 @@ use pipeline::config::{Problem, Settings};
 use pipeline::net::compress::Level;
 use pipeline::net::config::{Compression, GrpcClientConfig};
 use pipeline::net::grpc::{CallError, Client, ClientSettings, Code, Status};
-use pipeline::net::http;
 use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Reason, Refused, Signal};
 use serde::Deserialize;
 
@@ -45,7 +44,7 @@ impl ExporterFactory for Factory {
             compression: coding.map(|coding| (coding, Level::default())),
             most_answer_bytes: MOST_ANSWER,
         };
-        let http = http::Client::new(config.options(), &context)?;
+        let http = config.client(&context)?;
         let signal = context.signal.ok_or("an exporter is built for one signal")?;
         Ok(Box::new(OtlpGrpc {
             signal,

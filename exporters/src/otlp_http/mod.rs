@@ -12,6 +12,7 @@ use pipeline::net::compress::{Coding, Level, compress};
 use pipeline::net::config::Compression;
 use pipeline::net::grpc::Status;
 use pipeline::net::http::{Client, Request, Response};
+use pipeline::net::origin::Shown;
 use pipeline::net::retry_after;
 use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Reason, Refused, Signal};
 
@@ -42,7 +43,7 @@ impl ExporterFactory for Factory {
             url: config.url(signal)?,
             encoding: config.encoding,
             compression: coding.map(|c| Level::of(c, level).map(|level| (c, level))).transpose()?,
-            client: Client::new(config.client.options(), &context)?,
+            client: config.client.client(&context)?,
             progress: Progress::default(),
             clock: context.doors.clock,
         }))
@@ -125,7 +126,7 @@ impl OtlpHttp {
         let said = self.said(response, &body);
         let words = said.as_ref().map_or_else(|| response.excerpt(), |status| status.message.clone());
         let words = if words.is_empty() { "no explanation".to_owned() } else { words };
-        let reason = Reason::new(code(status), format!("{} answered {status}: {words}", self.url));
+        let reason = Reason::new(code(status), format!("{} answered {status}: {words}", Shown(&self.url)));
         match status {
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY

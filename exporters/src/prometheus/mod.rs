@@ -22,7 +22,7 @@ use pipeline::delivery;
 use pipeline::net::body::Chunks;
 use pipeline::net::compress::{Coding, Level, compress};
 use pipeline::net::config::header_map;
-use pipeline::net::http::{Handler, Incoming, ServerOptions, serve};
+use pipeline::net::http::{Admission, Handler, Incoming, ServerOptions, serve};
 use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Receipt, Signal};
 use tokio_util::sync::CancellationToken;
 
@@ -49,10 +49,12 @@ impl ExporterFactory for Factory {
             timestamps: config.send_timestamps,
             headers: header_map(&config.server.response_headers),
         });
-        let options = config.server.options(&*context.doors.files)?;
+        let options = config.server.options(&context.doors.files)?;
+        let admission = config.server.admission(&context)?;
         Ok(Box::new(Exposition {
             shared,
             options,
+            admission,
             endpoint: config.server.endpoint,
             context,
             stop: CancellationToken::new(),
@@ -68,6 +70,7 @@ impl ExporterFactory for Factory {
 struct Exposition {
     shared: Arc<Shared>,
     options: ServerOptions,
+    admission: Admission,
     endpoint: String,
     context: Context,
     stop: CancellationToken,
@@ -81,7 +84,8 @@ impl Exporter for Exposition {
                 listening.map_err(|error| format!("endpoint: cannot listen on {}: {error}", self.endpoint))?;
             tracing::info!(component = %self.context.id, "metrics at {}/metrics", listener.local_address());
             let (tasks, stop) = (self.context.tasks.clone(), self.stop.clone());
-            self.context.spawn(serve(listener, self.options.clone(), self.shared.clone(), tasks, stop));
+            let handler = self.admission.before(self.shared.clone());
+            self.context.spawn(serve(listener, self.options.clone(), handler, tasks, stop));
             Ok(())
         })
     }

@@ -95,6 +95,7 @@ fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &m
     let (in_receivers, in_processors, in_exporters) =
         (used(|p| &p.receivers), used(|p| &p.processors), used(|p| &p.exporters));
     let in_extensions = started.iter().collect();
+    let order = helpers_first(&started, &extensions.references, notes);
     notes.diagnostics.extend(references(&receivers, &in_receivers, &extensions, &service));
     notes.diagnostics.extend(references(&processors, &in_processors, &extensions, &service));
     notes.diagnostics.extend(references(&exporters, &in_exporters, &extensions, &service));
@@ -110,7 +111,7 @@ fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &m
         receivers: receivers.only(&in_receivers),
         processors: processors.only(&in_processors),
         exporters: exporters.only(&in_exporters),
-        extensions: extensions.in_order(&started),
+        extensions: extensions.in_order(&order),
         telemetry: service.telemetry(),
         shutdown_timeout: service.shutdown_timeout.get(),
         data_dir: service.data_dir.unwrap_or_else(|| surroundings.data_dir.clone()),
@@ -142,6 +143,41 @@ fn references<B>(
         found.push(if is_used { Diagnostic::error(*at, message) } else { Diagnostic::warning(*at, message) });
     }
     found
+}
+
+/// Extensions in the order in which they are built and started: those that others refer to come before them.
+fn helpers_first(
+    started: &[ComponentId],
+    references: &BTreeMap<ComponentId, Vec<Reference>>,
+    notes: &mut Notes,
+) -> Vec<ComponentId> {
+    fn visit<'a>(
+        id: &'a ComponentId,
+        all: &'a BTreeMap<ComponentId, Vec<Reference>>,
+        above: &mut Vec<&'a ComponentId>,
+        order: &mut Vec<ComponentId>,
+        notes: &mut Notes,
+    ) {
+        above.push(id);
+        for Reference { at, path, id: helper } in all.get(id).into_iter().flatten() {
+            if above.contains(&helper) {
+                let message = format!("'{path}': {helper} needs {id} itself, so neither can be first");
+                notes.diagnostics.push(Diagnostic::error(*at, message));
+            } else if !order.contains(helper) {
+                visit(helper, all, above, order, notes);
+            }
+        }
+        above.pop();
+        order.push(id.clone());
+    }
+    let mut order = Vec::new();
+    for id in started {
+        if !order.contains(id) {
+            visit(id, references, &mut Vec::new(), &mut order, notes);
+        }
+    }
+    order.retain(|id| started.contains(id));
+    order
 }
 
 /// The components of one section.

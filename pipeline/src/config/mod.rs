@@ -58,7 +58,7 @@ pub use id::{ComponentId, ExtensionId};
 pub use load::{Loaded, load};
 pub use nearest::nearest;
 pub use print::{Format, Redact, print};
-pub use secret::{Headers, Opaque, REDACTED};
+pub use secret::{Headers, Opaque, REDACTED, without_userinfo};
 pub use source::{Inputs, Surroundings};
 pub use text::{ByteSize, StringList, Text, TextOr, Written};
 

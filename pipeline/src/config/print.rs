@@ -1,9 +1,10 @@
 //! A tree as YAML or JSON text, with its secrets masked.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::scalar;
-use super::secret::REDACTED;
+use super::secret::{REDACTED, without_userinfo};
 use super::tree::{Map, Node, Value};
 
 /// The language to print.
@@ -28,6 +29,14 @@ pub enum Redact<'a> {
 impl Redact<'_> {
     fn hides(self, node: &Node) -> bool {
         matches!(self, Redact::Secrets(ids) if ids.contains(&node.id))
+    }
+
+    /// Text as it is shown: URLs without users and passwords.
+    fn text(self, text: &str) -> Cow<'_, str> {
+        match self {
+            Redact::Secrets(_) => without_userinfo(text),
+            Redact::Nothing => Cow::Borrowed(text),
+        }
     }
 }
 
@@ -61,7 +70,7 @@ fn json(node: &Node, redact: Redact<'_>) -> serde_json::Value {
         },
         Value::Float(x) if x.is_finite() => (*x).into(),
         Value::Float(_) => node.scalar_text().into(),
-        Value::Text(text) => text.as_str().into(),
+        Value::Text(text) => redact.text(text).into(),
         Value::List(list) => list.iter().map(|n| json(n, redact)).collect(),
         Value::Map(map) => map
             .entries()
@@ -101,7 +110,7 @@ fn yaml(out: &mut String, node: &Node, redact: Redact<'_>, depth: usize) {
         Value::List(_) => out.push_str(" []"),
         _ => {
             out.push(' ');
-            out.push_str(&scalar_text(node));
+            out.push_str(&scalar_text(node, redact));
         }
     }
 }
@@ -129,10 +138,10 @@ fn new_line(out: &mut String, depth: usize) {
     out.push_str(&"  ".repeat(depth));
 }
 
-fn scalar_text(node: &Node) -> String {
+fn scalar_text(node: &Node, redact: Redact<'_>) -> String {
     match &node.value {
         Value::Null => "null".to_owned(),
-        Value::Text(plain) => text(plain),
+        Value::Text(plain) => text(&redact.text(plain)),
         Value::Int(n) => n.to_string(),
         _ => node.scalar_text(),
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::secret::REDACTED;
+use super::secret::{REDACTED, userinfo};
 use super::tree::{At, Sources};
 
 /// How bad it is.
@@ -168,6 +168,8 @@ impl Report {
             return;
         }
         let mut secrets = sounding_secret(line);
+        let letters = |byte: usize| line[..byte].chars().count();
+        secrets.extend(userinfo(line).into_iter().map(|range| letters(range.start)..letters(range.end)));
         let places = self.secret_places.iter().chain(hidden.as_ref());
         secrets.extend(places.filter(|s| (s.source, s.line) == (at.source, at.line)).map(columns));
         let (line, start, width) = masked(line, secrets, columns(&at));

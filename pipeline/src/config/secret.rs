@@ -1,7 +1,8 @@
 //! Values that are never printed: passwords, tokens, headers.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -14,6 +15,33 @@ pub(super) const MARK: &str = "~secret";
 pub(super) const HEADERS: &str = "~headers";
 /// What is printed instead.
 pub const REDACTED: &str = "[REDACTED]";
+
+/// Where users and passwords stand in the URLs of a text, in bytes.
+pub(super) fn userinfo(text: &str) -> Vec<Range<usize>> {
+    let starts = text.match_indices("://").map(|(at, mark)| at + mark.len());
+    let authority = |start: usize| {
+        let rest = &text[start..];
+        let end = rest.find(|c: char| c.is_whitespace() || "/?#\"'<>,}".contains(c)).unwrap_or(rest.len());
+        rest[..end].rfind('@').map(|at| start..start + at)
+    };
+    starts.filter_map(authority).filter(|range| !range.is_empty()).collect()
+}
+
+/// The text with users and passwords in its URLs masked.
+pub fn without_userinfo(text: &str) -> Cow<'_, str> {
+    let found = userinfo(text);
+    if found.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let (mut out, mut done) = (String::new(), 0);
+    for range in found {
+        out.push_str(&text[done..range.start]);
+        out.push_str(REDACTED);
+        done = range.end;
+    }
+    out.push_str(&text[done..]);
+    Cow::Owned(out)
+}
 
 /// A secret: decoded like text, never printed.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,5 +134,18 @@ impl<'de> Deserialize<'de> for NamesAndValues {
         }
 
         deserializer.deserialize_any(MapOrList).map(NamesAndValues)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_passwords_in_urls_are_masked() {
+        let check = |text: &str, expected: &str| assert_eq!(without_userinfo(text), expected);
+        check("proxy_url: http://me:p@ss@proxy:3128/x, more", "proxy_url: http://[REDACTED]@proxy:3128/x, more");
+        check("http://a/b@c https://token@d", "http://a/b@c https://[REDACTED]@d");
+        check("me@example.org ://@x", "me@example.org ://@x");
     }
 }

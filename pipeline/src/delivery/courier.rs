@@ -18,8 +18,9 @@ use super::lane::{Owner, Shipment};
 use super::{RetrySettings, Sizer, cut};
 use crate::batch::{Batch, Parts};
 use crate::component::{Exported, Exporter, Outcome, Reason, Receipt, Refused};
+use crate::net::auth::on_behalf_of;
 use crate::otlp::count;
-use crate::telemetry::{ExporterCounts, Seldom, gauge};
+use crate::telemetry::{ExporterCounts, Reporter, Seldom, gauge};
 
 /// Brings shipments to one exporter.
 pub(super) struct Courier {
@@ -32,6 +33,8 @@ pub(super) struct Courier {
     pub(super) lost: AtomicU64,
     /// Attempts that are to be repeated.
     pub(super) trouble: Seldom,
+    /// Where it says how the far side is.
+    pub(super) reporter: OnceLock<Reporter>,
     /// Since when what is tried again is.
     pub(super) retrying: Mutex<Vec<Instant>>,
 }
@@ -197,15 +200,22 @@ impl Courier {
             };
             let (after, last) = match attempt {
                 Ok(receipt) => {
+                    self.reporter.get().inspect(|reporter| reporter.ok());
                     if self.trouble.is_over() {
                         let (component, signal) = (self.counts.drops.component(), batch.signal());
                         tracing::info!(component, %signal, "delivering again");
                     }
                     return Ok(receipt);
                 }
-                Err(Refused::Reject { reason }) => return Err(Failure::Rejected(reason)),
+                Err(Refused::Reject { reason }) => {
+                    if let Some(reporter) = self.reporter.get().filter(|_| WHATEVER_IS_SENT.contains(&reason.code)) {
+                        reporter.permanent(&reason.to_string());
+                    }
+                    return Err(Failure::Rejected(reason));
+                }
                 Err(Refused::Retry { after, reason }) => (after, reason),
             };
+            self.reporter.get().inspect(|reporter| reporter.recoverable(&last.to_string()));
             if !self.retry.enabled {
                 return Err(Failure::GivenUp { last, why: None });
             }
@@ -243,7 +253,8 @@ impl Courier {
 
     async fn attempt(&self, batch: &Batch) -> Exported {
         let _running = Running::new(&self.counts.in_flight_requests);
-        let export = AssertUnwindSafe(async { self.exporter.export(batch).await }).catch_unwind();
+        let export = on_behalf_of(batch.meta(), async { self.exporter.export(batch).await });
+        let export = AssertUnwindSafe(export).catch_unwind();
         let result = if self.timeout.is_zero() {
             export.await
         } else {

@@ -48,7 +48,7 @@ use self::succession::{Follows, Leaving};
 use crate::batch::{Batch, Signal};
 use crate::component::{BoxFuture, Consumer, Exporter, Outcome, Reason, Refused};
 use crate::config::ComponentId;
-use crate::telemetry::{BatchCounts, ExporterCounts, Meter, Seldom, gauge};
+use crate::telemetry::{BatchCounts, ExporterCounts, Meter, Reporter, Seldom, gauge};
 
 /// The delivery before one exporter, for one signal.
 pub struct Delivery {
@@ -108,6 +108,7 @@ impl Delivery {
             end: End::default(),
             lost: AtomicU64::new(0),
             trouble: Seldom::default(),
+            reporter: OnceLock::new(),
             retrying: Mutex::default(),
         };
         let courier = Arc::new(courier);
@@ -136,6 +137,11 @@ impl Delivery {
             signal,
             counts,
         }
+    }
+
+    /// How the far side is, is said there.
+    pub fn report_to(&self, reporter: Reporter) {
+        let _ = self.courier.reporter.set(reporter);
     }
 
     /// Its queue is to be there, once it is opened.
@@ -176,7 +182,9 @@ impl Delivery {
             }
         };
         let (component, signal, folder) = (self.counts.drops.component(), self.signal, folder.display());
-        tracing::error!(component, %signal, "the queue is in memory only: {folder} cannot be used: {error}");
+        let message = format!("the queue is in memory only: {folder} cannot be used: {error}");
+        tracing::error!(component, %signal, "{message}");
+        self.courier.reporter.get().inspect(|reporter| reporter.recoverable(&message));
     }
 
     /// Where one pipeline hands its batches. `batch` is what a `batch` processor of that pipeline asks for, with its id:

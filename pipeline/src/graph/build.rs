@@ -209,6 +209,7 @@ impl Builder<'_> {
         let settings = planned.delivery.clone();
         let meter = &self.surroundings.meter;
         let delivery = Delivery::new(settings, id.clone(), signal, slot.clone(), meter);
+        delivery.report_to(context.reporter.clone());
         if let Some(storage) = self.storage(id, planned, signal)? {
             delivery.store_in(storage);
         }

@@ -1,6 +1,7 @@
 //! Who may come in, and who we are: what extensions do for servers and clients. The frame asks, an extension answers.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -9,6 +10,24 @@ use crate::component::BoxFuture;
 
 /// What is known about a sender once it has shown who it is: `username`, `subject`.
 pub type Identity = Vec<(String, String)>;
+
+tokio::task_local! {
+    /// The one whose data are being sent.
+    static SENDER: Arc<Metadata>;
+}
+
+/// Runs what sends somebody's data, so that credentials can depend on whose they are.
+pub async fn on_behalf_of<F: Future>(sender: Option<&Arc<Metadata>>, sending: F) -> F::Output {
+    match sender {
+        Some(sender) => SENDER.scope(sender.clone(), sending).await,
+        None => sending.await,
+    }
+}
+
+/// What is known about the one whose data are being sent.
+pub fn sender() -> Option<Arc<Metadata>> {
+    SENDER.try_with(Arc::clone).ok()
+}
 
 /// Tells who sends a request.
 pub trait ServerAuth: Send + Sync {
@@ -22,7 +41,8 @@ pub trait ServerAuth: Send + Sync {
 
 /// Shows a far side who we are.
 pub trait ClientAuth: Send + Sync {
-    /// Puts credentials into a request's headers. `sender` is what is known about the one whose data are in it.
+    /// Puts credentials into a request's headers, all others of which are there. `sender` is what is known about the one
+    /// whose data are in it.
     ///
     /// # Errors
     /// Why there are no credentials, without anything secret.
@@ -32,8 +52,20 @@ pub trait ClientAuth: Send + Sync {
         sender: Option<&'a Metadata>,
     ) -> BoxFuture<'a, Result<(), String>>;
 
-    /// The far side did not take what the last request showed: ask anew, read anew.
-    fn refused(&self) {}
+    /// The far side did not take what the last request showed. Whether something else can be shown now.
+    fn refused(&self) -> bool {
+        false
+    }
+}
+
+/// One that signs a client's requests; never printed.
+#[derive(Clone)]
+pub struct Signer(pub Arc<dyn ClientAuth>);
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer")
+    }
 }
 
 /// Why a request may not come in. What was shown is never in it.

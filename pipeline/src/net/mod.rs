@@ -7,6 +7,8 @@ pub mod compress;
 pub mod config;
 pub mod grpc;
 pub mod http;
+pub mod oauth2;
 pub mod origin;
 pub mod retry_after;
+pub mod secret;
 pub mod tls;

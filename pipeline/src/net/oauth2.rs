@@ -1,39 +1,65 @@
-//! Tokens by client credentials (RFC 6749, 4.4), kept until they expire.
+//! Tokens by client credentials (RFC 6749, 4.4), kept until they expire: for scrapes and for `oauth2client`.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use pipeline::component::{Context, Error};
-use pipeline::net::http::{Request, Response};
-use pipeline::net::origin::parse_url;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::{OWN_USER_AGENT, Rotating, Secrets, client, sensitive};
-use crate::prometheus::config::OAuth2;
+use super::http::{Client, Request, Response};
+use super::secret::Secret;
+use crate::component::BoxFuture;
+use crate::config::Opaque;
+use crate::doors::Files;
 
-/// A token is not used any more so long before it expires.
-const EARLY: Duration = Duration::from_secs(10);
-/// How long the answer with a token may take where the request for which it is has no limit.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest answer with a token.
 const MOST_ANSWER_BYTES: usize = 1 << 20;
 /// What a form keeps as it is.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
 
+/// Who gives tokens, and for what.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Who gives them.
+    pub url: Uri,
+    /// Who we are.
+    pub client_id: Secret,
+    /// How we prove it.
+    pub client_secret: Secret,
+    /// What the token is for.
+    pub scopes: Vec<String>,
+    /// Further parameters of the request for a token.
+    pub parameters: Vec<(String, Opaque)>,
+    /// A token is not used any more so long before it expires; at most half of its life.
+    pub early: Duration,
+    /// How long the answer with a token may take.
+    pub timeout: Option<Duration>,
+}
+
+/// The client that asks for tokens: one, or one that is made anew now and then.
+pub trait Clients: Send + Sync {
+    /// The client for the next request.
+    fn client(&self) -> BoxFuture<'_, Client>;
+}
+
+impl Clients for Client {
+    fn client(&self) -> BoxFuture<'_, Client> {
+        Box::pin(async { self.clone() })
+    }
+}
+
 /// Gets tokens, and keeps the last one.
-pub(super) struct Tokens {
-    config: OAuth2,
-    url: Uri,
-    client: Rotating,
-    secrets: Secrets,
+pub struct Tokens {
+    grant: Grant,
+    clients: Box<dyn Clients>,
+    files: Arc<dyn Files>,
     kept: Mutex<Kept>,
     /// One request for a token at a time.
     asking: Semaphore,
@@ -62,29 +88,23 @@ struct Given {
 }
 
 impl Tokens {
-    /// # Errors
-    /// What is wrong with the URL, certificates or proxies.
-    pub(super) fn new(config: &OAuth2, context: &Context) -> Result<Tokens, Error> {
-        Ok(Tokens {
-            config: config.clone(),
-            url: parse_url(&config.token_url)?,
-            client: client(&config.tls_config, &config.proxy, true, context)?,
-            secrets: Secrets { files: context.doors.files.clone() },
-            kept: Mutex::default(),
-            asking: Semaphore::new(1),
-        })
+    /// No token yet.
+    pub fn new(grant: Grant, clients: Box<dyn Clients>, files: Arc<dyn Files>) -> Tokens {
+        Tokens { grant, clients, files, kept: Mutex::default(), asking: Semaphore::new(1) }
     }
 
-    pub(super) fn forget(&self) {
-        self.kept().token = None;
+    /// Lets the next request ask for a token that is not the one of the last: somebody did not take it. Whether there was
+    /// one.
+    pub fn forget(&self) -> bool {
+        self.kept().token.take().is_some()
     }
 
     /// What goes into `authorization`.
     ///
     /// # Errors
     /// Why there is no token; without anything secret.
-    pub(super) async fn header(&self) -> Result<HeaderValue, String> {
-        let secret = self.secrets.part(&self.config.secret()).await?;
+    pub async fn header(&self) -> Result<HeaderValue, String> {
+        let secret = self.grant.client_secret.read(&self.files).await?;
         if let Some(header) = self.good(&secret) {
             return Ok(header);
         }
@@ -116,30 +136,28 @@ impl Tokens {
     }
 
     async fn ask(&self, secret: &str, in_form: bool) -> Result<Response, String> {
-        let id = &*self.config.client_id;
-        let scopes: Vec<&str> = self.config.scopes.iter().map(|scope| &**scope).collect();
+        let id = self.grant.client_id.read(&self.files).await?;
         let mut form = vec![("grant_type", "client_credentials".to_owned())];
-        if !scopes.is_empty() {
-            form.push(("scope", scopes.join(" ")));
+        if !self.grant.scopes.is_empty() {
+            form.push(("scope", self.grant.scopes.join(" ")));
         }
-        form.extend(self.config.endpoint_params.iter().map(|(name, value)| (name.as_str(), value.0.clone())));
+        form.extend(self.grant.parameters.iter().map(|(name, value)| (name.as_str(), value.0.clone())));
         if in_form {
-            form.extend([("client_id", id.to_owned()), ("client_secret", secret.to_owned())]);
+            form.extend([("client_id", id.clone()), ("client_secret", secret.to_owned())]);
         }
         let form: Vec<String> =
             form.iter().map(|(name, value)| format!("{}={}", quoted(name), quoted(value))).collect();
-        let mut request = Request::post(self.url.clone(), Bytes::from(form.join("&")));
+        let mut request = Request::post(self.grant.url.clone(), Bytes::from(form.join("&")));
         let plain = HeaderValue::from_static("application/x-www-form-urlencoded");
         request.headers.insert(CONTENT_TYPE, plain);
         request.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        request.headers.insert(USER_AGENT, OWN_USER_AGENT);
         if !in_form {
-            let pair = BASE64_STANDARD.encode(format!("{}:{}", quoted(id), quoted(secret)));
+            let pair = BASE64_STANDARD.encode(format!("{}:{}", quoted(&id), quoted(secret)));
             request.headers.insert(AUTHORIZATION, sensitive(&format!("Basic {pair}"))?);
         }
-        request.timeout = Some(TIMEOUT);
+        request.timeout = self.grant.timeout;
         request.most_answer_bytes = MOST_ANSWER_BYTES;
-        let client = self.client.client().await;
+        let client = self.clients.client().await;
         client.send(request).await.map_err(|error| format!("no token from {}: {error}", self.place()))
     }
 
@@ -168,19 +186,26 @@ impl Tokens {
             other => other.as_u64(),
         };
         let lives = seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs);
-        let until = lives.and_then(|lives| Instant::now().checked_add(lives.saturating_sub(EARLY)));
+        let until = lives.and_then(|lives| Instant::now().checked_add(lives - self.grant.early.min(lives / 2)));
         Ok(Token { header: sensitive(&format!("{word} {}", given.access_token))?, until, secret })
     }
 
     /// The URL without anything that may be secret.
     fn place(&self) -> String {
-        let host = self.url.authority().map_or("", |authority| authority.as_str());
-        format!("{host}{}", self.url.path())
+        let host = self.grant.url.authority().map_or("", |authority| authority.as_str());
+        format!("{host}{}", self.grant.url.path())
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What goes into `authorization`, never printed.
+fn sensitive(text: &str) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::try_from(text).map_err(|_| "a secret has characters that a header cannot have")?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn quoted(text: &str) -> String {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::Uri;
 
+use crate::config::without_userinfo;
+
 /// The far end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin {
@@ -60,12 +62,23 @@ pub fn parse_url(text: &str) -> Result<Uri, String> {
     if text.is_empty() {
         return Err("a URL is needed, such as http://localhost:4318".to_owned());
     }
-    let url: Uri = text.parse().map_err(|e| format!("{text:?} is not a URL: {e}"))?;
-    Origin::of(&url)?;
-    if url.authority().is_some_and(|a| a.as_str().contains('@')) {
+    if *without_userinfo(text) != *text {
         return Err("user and password in a URL are not supported, send an authorization header".to_owned());
     }
+    let url: Uri = text.parse().map_err(|e| format!("{text:?} is not a URL: {e}"))?;
+    Origin::of(&url)?;
     Ok(url)
+}
+
+/// A URL as logs and errors show it: what is asked for in its query may be secret.
+pub struct Shown<'a>(pub &'a Uri);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        let (place, query) = text.split_once('?').map_or((text.as_str(), ""), |(place, _)| (place, "?…"));
+        write!(f, "{}{query}", without_userinfo(place))
+    }
 }
 
 #[cfg(test)]
@@ -91,5 +104,14 @@ mod tests {
         check("/v1/traces", Err("use http://"));
         check("ftp://a", Err("use http or https"));
         check("http://u:p@a", Err("authorization header"));
+        let error = parse_url("http://u:s3cr3t@a b").unwrap_err();
+        assert!(!error.contains("s3cr3t"), "{error}");
+    }
+
+    #[test]
+    fn a_url_is_shown_without_what_may_be_secret() {
+        let shown = |url: &str| Shown(&url.parse().unwrap()).to_string();
+        assert_eq!(shown("https://a:1/v1/traces"), "https://a:1/v1/traces");
+        assert_eq!(shown("https://u:p@a/x?api_key=s3cr3t"), "https://[REDACTED]@a/x?…");
     }
 }

@@ -1,8 +1,11 @@
 //! TLS by rustls with ring: configs for clients and servers from the collector's `tls:` blocks. Certificates are read
-//! once, through the doors.
+//! through the doors, at start and then as often as `reload_interval` says: new connections get the new ones, and those
+//! that are open stay open. What has become unreadable changes nothing.
 
+use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -14,6 +17,8 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion,
 };
+
+use tokio::time::Instant;
 
 use super::config::{TlsClientConfig, TlsCommon, TlsServerConfig};
 use crate::component::Error;
@@ -39,6 +44,73 @@ const MOST_PEM_BYTES: usize = 4 * 1024 * 1024;
 const ALPN_H2: &[u8] = b"h2";
 const ALPN_HTTP1: &[u8] = b"http/1.1";
 
+/// How often the file of `client_ca_file_reload` is read, at most.
+const CLIENT_CA_EVERY: Duration = Duration::from_secs(1);
+
+/// Something made of certificates in files, made anew from time to time.
+pub(crate) struct Renewed<T> {
+    now: Mutex<(Arc<T>, Instant)>,
+    /// How long it is good for; `None` is for ever.
+    every: Option<Duration>,
+    make: Make<T>,
+}
+
+type Make<T> = Arc<dyn Fn() -> Result<Arc<T>, Error> + Send + Sync>;
+
+impl<T: Send + Sync + 'static> Renewed<T> {
+    /// # Errors
+    /// What is wrong with the certificates now.
+    fn new(every: Option<Duration>, make: Make<T>) -> Result<Renewed<T>, Error> {
+        let now = Mutex::new((make()?, Instant::now()));
+        Ok(Renewed { now, every, make })
+    }
+
+    /// It, made of what the files hold now if it is older than it may be.
+    pub(crate) async fn get(&self) -> Arc<T> {
+        let before = {
+            let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.every.is_none_or(|every| now.1.elapsed() < every) {
+                return now.0.clone();
+            }
+            now.1 = Instant::now();
+            now.0.clone()
+        };
+        let make = self.make.clone();
+        match tokio::task::spawn_blocking(move || make()).await {
+            Ok(Ok(made)) => {
+                self.now.lock().unwrap_or_else(PoisonError::into_inner).0 = made.clone();
+                made
+            }
+            Ok(Err(error)) => {
+                tracing::error!("certificates cannot be read again, those before hold: {error}");
+                before
+            }
+            Err(_) => before,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Renewed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Renewed(every {:?})", self.every)
+    }
+}
+
+fn interval(config: &TlsCommon) -> Option<Duration> {
+    Some(config.reload_interval.get()).filter(|interval| !interval.is_zero())
+}
+
+/// The server side of TLS, its certificates as fresh as the config wants them.
+#[derive(Debug)]
+pub struct ServerTls(Renewed<ServerConfig>);
+
+impl ServerTls {
+    /// What the next handshake is done with.
+    pub(crate) async fn now(&self) -> Arc<ServerConfig> {
+        self.0.get().await
+    }
+}
+
 /// Which HTTP versions a client offers in the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
@@ -48,6 +120,19 @@ pub enum Offer {
     Http2,
     /// Either, HTTP/2 rather.
     Both,
+}
+
+/// The client side of TLS as the config asks for it, its certificates as fresh as the config wants them.
+///
+/// # Errors
+/// Names the file or key that is missing or wrong.
+pub(crate) fn renewed_client(
+    config: &TlsClientConfig,
+    files: &Arc<dyn Files>,
+    offer: Offer,
+) -> Result<Renewed<ClientConfig>, Error> {
+    let (config, files) = (config.clone(), files.clone());
+    Renewed::new(interval(&config.common), Arc::new(move || client(&config, &*files, offer)))
 }
 
 /// The client side of TLS as the config asks for it. Reads files, and the system's certificates where the config names
@@ -77,11 +162,19 @@ pub fn client(config: &TlsClientConfig, files: &dyn Files, offer: Offer) -> Resu
     Ok(Arc::new(tls))
 }
 
-/// The server side of TLS as the config asks for it.
+/// The server side of TLS as the config asks for it. Reads files.
 ///
 /// # Errors
 /// Names the file or key that is missing or wrong.
-pub fn server(config: &TlsServerConfig, files: &dyn Files) -> Result<Arc<ServerConfig>, Error> {
+pub fn server(config: &TlsServerConfig, files: &Arc<dyn Files>) -> Result<Arc<ServerTls>, Error> {
+    let client_ca = config.client_ca_file_reload && !config.client_ca_file.is_empty();
+    let every = interval(&config.common).into_iter().chain(client_ca.then_some(CLIENT_CA_EVERY)).min();
+    let (config, files) = (config.clone(), files.clone());
+    let renewed = Renewed::new(every, Arc::new(move || server_config(&config, &*files)))?;
+    Ok(Arc::new(ServerTls(renewed)))
+}
+
+fn server_config(config: &TlsServerConfig, files: &dyn Files) -> Result<Arc<ServerConfig>, Error> {
     let provider = provider(&config.common);
     let builder =
         ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&versions(&config.common))?;

@@ -10,6 +10,7 @@ use super::Kind;
 use crate::batch::Signal;
 use crate::config::ComponentId;
 use crate::doors::Clock;
+use crate::plan::Pipeline;
 
 /// Where a component, or the process, is in its life. The names are the collector's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +101,7 @@ struct Inner {
     begun: Duration,
     process: Slot,
     components: Mutex<BTreeMap<Who, Arc<Slot>>>,
+    pipelines: Mutex<Vec<Pipeline>>,
 }
 
 struct Slot {
@@ -143,7 +145,18 @@ impl Health {
     /// A process that begins now.
     pub fn new(clock: Clock) -> Health {
         let begun = clock.now();
-        Health { inner: Arc::new(Inner { clock, begun, process: Slot::new(begun), components: Mutex::default() }) }
+        let (components, pipelines) = Default::default();
+        Health { inner: Arc::new(Inner { clock, begun, process: Slot::new(begun), components, pipelines }) }
+    }
+
+    /// These are the pipelines of the process from now on.
+    pub fn describe(&self, pipelines: Vec<Pipeline>) {
+        *self.inner.pipelines.lock().unwrap_or_else(PoisonError::into_inner) = pipelines;
+    }
+
+    /// The pipelines.
+    pub fn pipelines(&self) -> Vec<Pipeline> {
+        self.inner.pipelines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The process is in that state from now on.

@@ -1,7 +1,9 @@
 //! Own logs: one line an event on standard error, as text or JSON, with UTC times in RFC 3339. Our own crates log at the
 //! chosen level, libraries from `warn` on.
 
+use std::collections::VecDeque;
 use std::fmt::{self, Write};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -17,6 +19,48 @@ use crate::plan::{LogEncoding, LogLevel, TelemetryPlan};
 
 /// The crates that are ours, as targets begin.
 const OURS: [&str; 6] = ["slipring", "pipeline", "receivers", "processors", "exporters", "extensions"];
+
+/// How many warnings and errors are remembered.
+const MOST_REMEMBERED: usize = 200;
+/// How much of each.
+const MOST_REMEMBERED_BYTES: usize = 2048;
+
+/// The latest warnings and errors, oldest first. Like the subscriber they belong to the process.
+static REMEMBERED: Mutex<VecDeque<Line>> = Mutex::new(VecDeque::new());
+
+/// A warning or an error that was logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// When, as RFC 3339 has it.
+    pub time: String,
+    /// How bad it is.
+    pub level: Level,
+    /// The module.
+    pub target: String,
+    /// What it says, on one line, fields behind it.
+    pub text: String,
+}
+
+/// The latest warnings and errors, oldest first.
+pub fn remembered() -> Vec<Line> {
+    REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+}
+
+fn remember(time: &str, level: Level, target: &str, fields: &Fields) {
+    let mut text = OneLine(&fields.message).to_string();
+    for (name, value) in &fields.others {
+        let _ = match value {
+            Value::String(value) => write!(text, " {name}={}", Shown(value)),
+            other => write!(text, " {name}={other}"),
+        };
+    }
+    text.truncate(text.floor_char_boundary(MOST_REMEMBERED_BYTES));
+    let mut all = REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
+    if all.len() == MOST_REMEMBERED {
+        all.pop_front();
+    }
+    all.push_back(Line { time: time.to_owned(), level, target: target.to_owned(), text });
+}
 
 /// Sends own logs to standard error from now on, panics included. Once for a process; later calls change nothing.
 pub fn install(plan: &TelemetryPlan) {
@@ -85,6 +129,9 @@ where
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
         let (level, target) = (*event.metadata().level(), event.metadata().target());
+        if level <= Level::WARN {
+            remember(&time, level, target, &fields);
+        }
         match self.encoding {
             LogEncoding::Console => self.console(&mut writer, &time, level, target, &fields),
             LogEncoding::Json => self.json(&mut writer, time, level, target, fields),

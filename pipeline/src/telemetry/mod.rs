@@ -9,6 +9,7 @@ mod meter;
 mod pages;
 pub mod process;
 mod seldom;
+mod status;
 
 #[cfg(test)]
 mod tests;
@@ -22,3 +23,4 @@ pub(crate) use meter::Look;
 pub use meter::Meter;
 pub use pages::{Page, PageGuard, Pages};
 pub use seldom::Seldom;
+pub use status::rfc3339;

@@ -65,8 +65,8 @@ enum Origin {
     Header(Box<str>),
     /// The address without its port.
     Address,
-    /// What an authenticator found out, which no receiver hands on.
-    Auth,
+    /// What an authenticator found out, by its name.
+    Auth(Box<str>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +148,7 @@ impl Origin {
     fn new(name: &str) -> Origin {
         match name.split_once('.') {
             Some(("client", "address")) => Origin::Address,
-            Some(("auth", _)) => Origin::Auth,
+            Some(("auth", name)) => Origin::Auth(name.into()),
             Some(("metadata", header)) => Origin::Header(header.to_ascii_lowercase().into()),
             _ => Origin::Header(name.to_ascii_lowercase().into()),
         }
@@ -159,7 +159,9 @@ impl Origin {
             Origin::Address => meta.peer.as_ref().map(|peer| {
                 peer.parse::<SocketAddr>().map_or_else(|_| peer.clone(), |address| address.ip().to_string())
             }),
-            Origin::Auth => None,
+            Origin::Auth(wanted) => {
+                meta.identity.iter().find(|(name, _)| **name == **wanted).map(|(_, value)| value.clone())
+            }
             Origin::Header(name) => {
                 let values: Vec<_> =
                     meta.headers.iter().filter(|(n, _)| **n == **name).map(|(_, v)| v.as_str()).collect();

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
+use pipeline::net::auth::Identity;
 use pipeline::net::body::Chunks;
 use pipeline::net::grpc::{self, Code, Limits, Status};
-use pipeline::net::http::{Handler, Incoming};
+use pipeline::net::http::{Admission, Handler, Incoming};
 use pipeline::{BoxFuture, Signal};
 
 use super::intake::{Intake, Room};
@@ -19,6 +20,7 @@ pub(super) struct GrpcHandler {
     pub(super) refusals: Refusals,
     pub(super) most_bytes: usize,
     pub(super) include_metadata: bool,
+    pub(super) admission: Admission,
 }
 
 fn signal(path: &str) -> Option<Signal> {
@@ -50,19 +52,26 @@ impl Handler for GrpcHandler {
 
 impl GrpcHandler {
     async fn export(&self, request: Request<Incoming>, peer: &str) -> Result<(), Status> {
+        let identity = self.admission.check(&request).await.map_err(|denied| Status::from(&denied))?;
         let Some(signal) = signal(request.uri().path()) else {
             return Err(Status::new(Code::Unimplemented, format!("unknown method {}", request.uri().path())));
         };
         match grpc::timeout(request.headers()) {
-            None => self.receive(signal, request, peer).await,
-            Some(time) => tokio::time::timeout(time, self.receive(signal, request, peer))
+            None => self.receive(signal, request, identity, peer).await,
+            Some(time) => tokio::time::timeout(time, self.receive(signal, request, identity, peer))
                 .await
                 .unwrap_or_else(|_| Err(Status::new(Code::DeadlineExceeded, "the caller's deadline is over"))),
         }
     }
 
-    async fn receive(&self, signal: Signal, mut request: Request<Incoming>, peer: &str) -> Result<(), Status> {
-        let meta = metadata(request.headers(), peer, self.include_metadata);
+    async fn receive(
+        &self,
+        signal: Signal,
+        mut request: Request<Incoming>,
+        identity: Identity,
+        peer: &str,
+    ) -> Result<(), Status> {
+        let meta = metadata(request.headers(), peer, identity, self.include_metadata);
         let limits = Limits { most_bytes: self.most_bytes, patience: Some(READ_PAUSE) };
         let mut room = Room::default();
         let received = grpc::receive(&mut request, limits, async |len| {

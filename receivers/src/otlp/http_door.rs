@@ -6,11 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use pipeline::net::auth::Denied;
 use pipeline::net::body::{self, Chunks, ReadError};
 use pipeline::net::compress::{self, Coding};
 use pipeline::net::config::HttpServerConfig;
 use pipeline::net::grpc::{Code, Status};
-use pipeline::net::http::{Handler, Incoming};
+use pipeline::net::http::{Admission, Handler, Incoming};
 use pipeline::net::{grpc, retry_after};
 use pipeline::{BoxFuture, Signal, otlp};
 
@@ -32,6 +33,7 @@ pub(super) struct HttpHandler {
     pub(super) intake: Arc<Intake>,
     pub(super) refusals: Refusals,
     pub(super) server: HttpServerConfig,
+    pub(super) admission: Admission,
     pub(super) paths: [(Signal, String); 3],
     pub(super) response_headers: HeaderMap,
 }
@@ -69,11 +71,13 @@ impl Encoding {
 struct Refusal {
     http: StatusCode,
     status: Status,
+    /// Where it is about who sends the request.
+    denied: Option<Denied>,
 }
 
 impl Refusal {
     fn new(http: StatusCode, code: Code, message: impl Into<String>) -> Refusal {
-        Refusal { http, status: Status::new(code, message) }
+        Refusal { http, status: Status::new(code, message), denied: None }
     }
 }
 
@@ -83,9 +87,17 @@ impl From<Status> for Refusal {
             Code::InvalidArgument => StatusCode::BAD_REQUEST,
             Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
             Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Code::PermissionDenied => StatusCode::FORBIDDEN,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Refusal { http, status }
+        Refusal { http, status, denied: None }
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Refusal {
+        Refusal { denied: Some(denied.clone()), ..Refusal::from(Status::from(&denied)) }
     }
 }
 
@@ -120,14 +132,23 @@ impl Handler for HttpHandler {
                 let message = "this port speaks OTLP over HTTP; gRPC has a port of its own, usually 4317";
                 return grpc::refuse(&Status::new(Code::Unimplemented, message));
             }
+            if let Some(mut answer) = self.admission.preflight(&request) {
+                answer.headers_mut().extend(self.response_headers.clone());
+                return answer;
+            }
+            let origin = self.admission.origin(request.headers());
             let encoding = Encoding::of(request.headers());
             let mut response = match self.export(request, encoding, &peer).await {
                 Ok(encoding) => success(encoding),
                 Err(refusal) => {
                     self.refusals.count(&refusal.status, &peer);
-                    refuse(refusal, encoding)
+                    let denied = refusal.denied.clone();
+                    let mut answer = refuse(refusal, encoding);
+                    denied.inspect(|denied| self.admission.challenge(denied, answer.headers_mut()));
+                    answer
                 }
             };
+            self.admission.finish(origin.as_ref(), response.headers_mut());
             response.headers_mut().extend(self.response_headers.clone());
             response
         })
@@ -146,11 +167,15 @@ impl HttpHandler {
         encoding: Option<Encoding>,
         peer: &str,
     ) -> Result<Encoding, Refusal> {
+        let identity = match self.admission.check(&request).await {
+            Ok(identity) => identity,
+            Err(denied) => return Err(drained(request, denied.into()).await),
+        };
         let (signal, encoding, coding) = match self.admit(&request, encoding) {
             Ok(admitted) => admitted,
             Err(refusal) => return Err(drained(request, refusal).await),
         };
-        let meta = metadata(request.headers(), peer, self.server.include_metadata);
+        let meta = metadata(request.headers(), peer, identity, self.server.include_metadata);
         let mut room = Room::default();
         let most = self.server.most_body_bytes();
         let body = match self.read(&mut request, most, &mut room).await {
@@ -247,7 +272,7 @@ fn success(encoding: Encoding) -> Response<Chunks> {
 
 /// A `google.rpc.Status` in the request's encoding, or plain text where that is not known.
 fn refuse(refusal: Refusal, encoding: Option<Encoding>) -> Response<Chunks> {
-    let Refusal { http, status } = refusal;
+    let Refusal { http, status, .. } = refusal;
     let (body, kind) = match encoding {
         Some(Encoding::Protobuf) => (status.to_proto(), Encoding::Protobuf.content_type()),
         Some(Encoding::Json) => (status.to_json(), Encoding::Json.content_type()),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
+use pipeline::net::auth::Identity;
 use pipeline::net::config::header_map;
-use pipeline::net::http::{Handler, ServerOptions, serve};
+use pipeline::net::http::{Admission, Handler, ServerOptions, serve};
 use pipeline::{BoxFuture, Context, Error, Life, Metadata, Outputs, Receiver, ReceiverFactory, Signal};
 
 mod config;
@@ -40,10 +41,14 @@ impl ReceiverFactory for Factory {
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Receiver>, Error> {
-        let files = &*context.doors.files;
+        let files = &context.doors.files;
         let grpc = config.protocols.grpc.as_ref().map(|c| c.options(files)).transpose()?;
         let http = config.protocols.http.as_ref().map(|c| c.server.options(files)).transpose()?;
-        Ok(Box::new(OtlpReceiver { config, context, grpc, http }))
+        let admission = (
+            config.protocols.grpc.as_ref().map(|c| c.admission(&context)).transpose()?.unwrap_or_default(),
+            config.protocols.http.as_ref().map(|c| c.server.admission(&context)).transpose()?.unwrap_or_default(),
+        );
+        Ok(Box::new(OtlpReceiver { config, context, grpc, http, admission }))
     }
 }
 
@@ -52,12 +57,14 @@ struct OtlpReceiver {
     context: Context,
     grpc: Option<ServerOptions>,
     http: Option<ServerOptions>,
+    /// Over gRPC and over HTTP.
+    admission: (Admission, Admission),
 }
 
 impl Receiver for OtlpReceiver {
     fn run(self: Box<Self>, next: Outputs, life: Life) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
-            let OtlpReceiver { config, context, grpc, http } = *self;
+            let OtlpReceiver { config, context, grpc, http, admission } = *self;
             let room = usize::try_from(config.max_in_flight_bytes.get()).unwrap_or(usize::MAX);
             let intake = Intake::new(&context, config.validation, room);
             let door = Door { context: &context, life: &life };
@@ -68,6 +75,7 @@ impl Receiver for OtlpReceiver {
                     refusals: Refusals::new(&context, "grpc"),
                     most_bytes: config.most_message_bytes(),
                     include_metadata: config.include_metadata,
+                    admission: admission.0,
                 };
                 servers.push(door.open(config.endpoint_or(GRPC_ENDPOINT), "gRPC", options, Arc::new(handler)).await?);
             }
@@ -78,6 +86,7 @@ impl Receiver for OtlpReceiver {
                     paths: config.paths(),
                     response_headers: header_map(&config.server.response_headers),
                     server: config.server.clone(),
+                    admission: admission.1,
                 };
                 let address = config.server.endpoint_or(HTTP_ENDPOINT);
                 servers.push(door.open(address, "HTTP", options, Arc::new(handler)).await?);
@@ -117,8 +126,8 @@ impl Door<'_> {
 }
 
 /// What is known about a request's sender.
-fn metadata(headers: &HeaderMap, peer: &str, include_headers: bool) -> Metadata {
-    let mut meta = Metadata { peer: Some(peer.to_owned()), ..Metadata::default() };
+fn metadata(headers: &HeaderMap, peer: &str, identity: Identity, include_headers: bool) -> Metadata {
+    let mut meta = Metadata { headers: Vec::new(), peer: Some(peer.to_owned()), identity };
     if include_headers {
         meta.headers.extend(
             headers.iter().map(|(name, value)| {

@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 
+mod doors;
+
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -44,9 +46,12 @@ async fn start(yaml: &str) -> Running {
     start_with(yaml, Sink::new(), Sink::outputs).await
 }
 
-#[allow(clippy::disallowed_methods, reason = "a test's own task")]
 async fn start_with(yaml: &str, sink: Sink, outputs: impl FnOnce(&Sink) -> Outputs) -> Running {
-    let world = World::new();
+    start_in(World::new(), yaml, sink, outputs).await
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test's own task")]
+async fn start_in(world: World, yaml: &str, sink: Sink, outputs: impl FnOnce(&Sink) -> Outputs) -> Running {
     let receiver = Factory::build(decode(yaml).unwrap(), world.context("otlp")).unwrap();
     let (stop, ready) = (CancellationToken::new(), Arc::new(Notify::new()));
     let done = tokio::spawn(receiver.run(outputs(&sink), Life::new(stop.clone(), Arc::clone(&ready))));

@@ -1,5 +1,6 @@
 //! gRPC clients and servers (`otelcol` configgrpc).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HOST, USER_AGENT};
@@ -11,10 +12,10 @@ use super::{
     AuthConfig, Compression, Middleware, TlsClientConfig, TlsServerConfig, check_address, check_headers,
     check_middlewares, header_map, join,
 };
-use crate::component::Error;
+use crate::component::{Context, Error};
 use crate::config::{Block, GoDuration, Headers, Problem};
 use crate::doors::Files;
-use crate::net::http::{ClientOptions, Protocol, ServerOptions};
+use crate::net::http::{Admission, Client, ClientOptions, Protocol, ServerOptions};
 use crate::net::tls;
 
 /// A gRPC server.
@@ -37,7 +38,7 @@ pub struct GrpcServerConfig {
     pub write_buffer_size: i64,
     /// When connections are pinged and closed.
     pub keepalive: Block<KeepaliveServerConfig>,
-    /// Who authenticates; refused by `check`.
+    /// Who authenticates.
     pub auth: AuthConfig,
     /// Keep the call's metadata with what it brings.
     pub include_metadata: bool,
@@ -108,7 +109,6 @@ impl GrpcServerConfig {
         if let Some(tls) = self.tls.as_ref() {
             problems.extend(tls.check(&join(path, "tls")));
         }
-        problems.extend(self.auth.check(&join(path, "auth")));
         problems.extend(check_middlewares(&self.middlewares, &join(path, "middlewares")));
         problems
     }
@@ -130,7 +130,7 @@ impl GrpcServerConfig {
     ///
     /// # Errors
     /// Certificates that cannot be read.
-    pub fn options(&self, files: &dyn Files) -> Result<ServerOptions, Error> {
+    pub fn options(&self, files: &Arc<dyn Files>) -> Result<ServerOptions, Error> {
         let mut options = ServerOptions {
             tls: self.tls.as_ref().map(|config| tls::server(config, files)).transpose()?,
             ..ServerOptions::default()
@@ -146,6 +146,16 @@ impl GrpcServerConfig {
             options.ping_timeout = given_time(given.timeout).unwrap_or(options.ping_timeout);
         }
         Ok(options)
+    }
+}
+
+impl GrpcServerConfig {
+    /// What is asked of calls.
+    ///
+    /// # Errors
+    /// The authenticator is not there.
+    pub fn admission(&self, context: &Context) -> Result<Admission, Error> {
+        self.auth.admission(context)
     }
 }
 
@@ -179,7 +189,7 @@ pub struct GrpcClientConfig {
     pub authority: String,
     /// What to call ourselves.
     pub user_agent: String,
-    /// Who authenticates; refused by `check`.
+    /// Who authenticates.
     pub auth: AuthConfig,
     /// Extensions in between; refused by `check`.
     pub middlewares: Vec<Middleware>,
@@ -228,7 +238,6 @@ impl GrpcClientConfig {
         }
         problems.extend(self.tls.check(&join(path, "tls")));
         problems.extend(check_headers(&self.headers, &join(path, "headers")));
-        problems.extend(self.auth.check(&join(path, "auth")));
         problems.extend(check_middlewares(&self.middlewares, &join(path, "middlewares")));
         problems
     }
@@ -266,6 +275,14 @@ impl GrpcClientConfig {
             .path_and_query("/")
             .build()
             .map_err(|error| format!("{endpoint:?} is not host:port: {error}"))
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    /// Certificates that cannot be read, an authenticator that is not there.
+    pub fn client(&self, context: &Context) -> Result<Client, Error> {
+        Client::new(ClientOptions { auth: self.auth.signer(context)?, ..self.options() }, context)
     }
 
     /// How the client keeps its connections.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{AuthConfig, Middleware, TlsClientConfig, check_headers, check_middlewares, header_map, join};
+use crate::component::{Context, Error};
 use crate::config::{Block, GoDuration, Headers, Problem};
 use crate::net::compress::{Coding, Level};
-use crate::net::http::{ClientOptions, Proxies};
+use crate::net::http::{Client, ClientOptions, Proxies};
 use crate::net::origin::parse_url;
 
 /// How a client compresses what it sends.
@@ -87,7 +88,7 @@ pub struct HttpClientConfig {
     pub tls: TlsClientConfig,
     /// Headers of every request.
     pub headers: Headers,
-    /// Who authenticates; refused by `check`.
+    /// Who authenticates.
     pub auth: AuthConfig,
     /// How bodies are compressed; the component's own default if absent.
     pub compression: Option<Compression>,
@@ -174,7 +175,6 @@ impl HttpClientConfig {
         }
         problems.extend(self.tls.check(&join(path, "tls")));
         problems.extend(check_headers(&self.headers, &join(path, "headers")));
-        problems.extend(self.auth.check(&join(path, "auth")));
         problems.extend(check_middlewares(&self.middlewares, &join(path, "middlewares")));
         if self.compression == Some(Compression::Lz4) {
             problems.push(Problem::at(
@@ -191,6 +191,14 @@ impl HttpClientConfig {
 
     fn proxies(&self) -> Result<Proxies, String> {
         if self.proxy_url.is_empty() { Ok(Proxies::default()) } else { Proxies::one(&self.proxy_url, "") }
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    /// Certificates that cannot be read, an authenticator that is not there.
+    pub fn client(&self, context: &Context) -> Result<Client, Error> {
+        Client::new(ClientOptions { auth: self.auth.signer(context)?, ..self.options() }, context)
     }
 
     /// How the client connects and keeps its connections.

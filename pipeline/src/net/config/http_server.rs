@@ -1,15 +1,17 @@
 //! An HTTP server (`otelcol` confighttp).
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use serde::Deserialize;
 
 use super::{AuthConfig, Middleware, TlsServerConfig, check_address, check_headers, check_middlewares, join};
-use crate::component::Error;
+use crate::component::{Context, Error};
 use crate::config::{Block, GoDuration, Headers, Problem};
 use crate::doors::Files;
 use crate::net::compress::Coding;
-use crate::net::http::ServerOptions;
+use crate::net::http::{Admission, ServerOptions};
 use crate::net::tls;
 
 /// An HTTP server. Where a default depends on the component, it is an `Option` or empty here.
@@ -22,9 +24,9 @@ pub struct HttpServerConfig {
     pub transport: String,
     /// TLS; off if absent.
     pub tls: Block<TlsServerConfig>,
-    /// Requests from web pages of other origins; refused by `check`.
+    /// Web pages of which origins may send; none if absent.
     pub cors: Block<CorsConfig>,
-    /// Who authenticates; refused by `check`.
+    /// Who authenticates.
     pub auth: AuthConfig,
     /// The most bytes of a body, before and after decompression; 0 is 20 MiB.
     pub max_request_body_size: u64,
@@ -52,14 +54,36 @@ pub struct HttpServerConfig {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct CorsConfig {
-    /// Origins that may send.
+    /// Origins that may send, with one `*` for any letters; `*` alone is all.
     pub allowed_origins: Vec<String>,
-    /// Headers they may send.
+    /// Headers they may send beside those that every page may; `*` is all.
     pub allowed_headers: Vec<String>,
     /// Headers they may read.
     pub exposed_headers: Vec<String>,
-    /// How many seconds a browser may remember that.
+    /// How many seconds a browser may remember that; 0 is its own choice.
     pub max_age: i64,
+}
+
+impl CorsConfig {
+    fn check(&self, path: &str) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (i, origin) in self.allowed_origins.iter().enumerate() {
+            if origin.matches('*').count() > 1 {
+                let message = format!("{origin:?} has more than one *, which stands for any letters");
+                problems.push(Problem::at(join(path, &format!("allowed_origins.{i}")), message));
+            } else if origin != "*" && !origin.contains("://") {
+                let message = format!("{origin:?} is no origin, which has a scheme: https://{origin}");
+                problems.push(Problem::at(join(path, &format!("allowed_origins.{i}")), message));
+            }
+        }
+        for (key, names) in [("allowed_headers", &self.allowed_headers), ("exposed_headers", &self.exposed_headers)] {
+            for (i, name) in names.iter().enumerate().filter(|(_, name)| HeaderName::try_from(*name).is_err()) {
+                problems
+                    .push(Problem::at(join(path, &format!("{key}.{i}")), format!("{name:?} cannot be a header name")));
+            }
+        }
+        problems
+    }
 }
 
 impl Default for HttpServerConfig {
@@ -99,13 +123,9 @@ impl HttpServerConfig {
         if let Some(tls) = self.tls.as_ref() {
             problems.extend(tls.check(&join(path, "tls")));
         }
-        if self.cors.as_ref().is_some_and(|c| !c.allowed_origins.is_empty()) {
-            problems.push(Problem::at(
-                join(path, "cors.allowed_origins"),
-                "requests from web pages are not supported, let a proxy answer for them",
-            ));
+        if let Some(cors) = self.cors.as_ref() {
+            problems.extend(cors.check(&join(path, "cors")));
         }
-        problems.extend(self.auth.check(&join(path, "auth")));
         problems.extend(check_headers(&self.response_headers, &join(path, "response_headers")));
         problems.extend(check_middlewares(&self.middlewares, &join(path, "middlewares")));
         for (i, name) in self.compression_algorithms.iter().flatten().enumerate() {
@@ -116,6 +136,18 @@ impl HttpServerConfig {
             }
         }
         problems
+    }
+
+    /// What is asked of requests before they are looked at.
+    ///
+    /// # Errors
+    /// The authenticator is not there.
+    pub fn admission(&self, context: &Context) -> Result<Admission, Error> {
+        let admission = self.auth.admission(context)?;
+        Ok(match self.cors.as_ref() {
+            Some(cors) => admission.with_cors(cors),
+            None => admission,
+        })
     }
 
     /// Where to listen.
@@ -146,7 +178,7 @@ impl HttpServerConfig {
     ///
     /// # Errors
     /// Certificates that cannot be read.
-    pub fn options(&self, files: &dyn Files) -> Result<ServerOptions, Error> {
+    pub fn options(&self, files: &Arc<dyn Files>) -> Result<ServerOptions, Error> {
         let defaults = ServerOptions::default();
         let limit = |time: GoDuration, default: Option<Duration>| default.map(|default| or(time, default));
         Ok(ServerOptions {

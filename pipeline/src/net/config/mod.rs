@@ -6,7 +6,10 @@
 
 use serde::Deserialize;
 
-use crate::config::{Opaque, Problem};
+use crate::component::{Context, Error};
+use crate::config::{ExtensionId, Opaque, Problem};
+use crate::net::auth::Signer;
+use crate::net::http::Admission;
 
 mod grpc;
 mod headers;
@@ -27,25 +30,29 @@ pub use tls::{TlsClientConfig, TlsCommon, TlsServerConfig, TpmConfig};
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct AuthConfig {
-    /// The extension's id.
-    pub authenticator: String,
-    /// Query parameters that an HTTP server hands to the extension.
+    /// The extension's id; nobody is asked, and nothing shown, if absent.
+    pub authenticator: Option<ExtensionId>,
+    /// Query parameters that an HTTP server hands to the extension as if they were headers.
     pub request_params: Vec<String>,
 }
 
 impl AuthConfig {
-    /// No extension can authenticate yet, and pretending would open or close doors.
-    pub fn check(&self, path: &str) -> Vec<Problem> {
-        if self.authenticator.is_empty() {
-            return Vec::new();
-        }
-        vec![Problem::at(
-            join(path, "authenticator"),
-            format!(
-                "there is no extension {:?} that can authenticate; a client can send its credentials in headers",
-                self.authenticator
-            ),
-        )]
+    /// What a server asks of requests.
+    ///
+    /// # Errors
+    /// The extension is not started, or does something else.
+    pub fn admission(&self, context: &Context) -> Result<Admission, Error> {
+        let Some(id) = &self.authenticator else { return Ok(Admission::default()) };
+        Ok(Admission::default().with_auth(context.extensions.server_auth(id)?, &self.request_params))
+    }
+
+    /// Who signs a client's requests.
+    ///
+    /// # Errors
+    /// The extension is not started, or does something else.
+    pub fn signer(&self, context: &Context) -> Result<Option<Signer>, Error> {
+        let Some(id) = &self.authenticator else { return Ok(None) };
+        Ok(Some(Signer(context.extensions.client_auth(id)?)))
     }
 }
 

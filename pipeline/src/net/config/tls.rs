@@ -34,7 +34,7 @@ pub struct TlsCommon {
     pub include_insecure_cipher_suites: bool,
     /// The key exchange groups to offer, in order; all if empty.
     pub curve_preferences: Vec<String>,
-    /// How often certificates are read again; only 0 (never) works.
+    /// How often certificates are read again, at most: when a connection is made after that time. 0 is never.
     pub reload_interval: GoDuration,
     /// Keys in a TPM; refused.
     pub tpm: TpmConfig,
@@ -100,9 +100,6 @@ impl TlsCommon {
                 problem(&format!("{key}.{i}"), format!("{name:?} is not available, there are {}", known.join(", ")));
             }
         }
-        if !self.reload_interval.get().is_zero() {
-            problem("reload_interval", "certificates are read once, at start; remove reload_interval".to_owned());
-        }
         if self.tpm.enabled {
             problem("tpm.enabled", "keys in a TPM are not supported, use key_file".to_owned());
         }
@@ -141,7 +138,7 @@ pub struct TlsServerConfig {
     pub common: TlsCommon,
     /// A PEM file with the certificates that sign clients'; given, every client needs one.
     pub client_ca_file: String,
-    /// Read it again when it changes; only `false` works.
+    /// Read it again, and with it the other files, when a client connects, once a second at most.
     pub client_ca_file_reload: bool,
 }
 
@@ -151,12 +148,6 @@ impl TlsServerConfig {
         let mut problems = self.common.check(path);
         if !self.common.has_identity() {
             problems.push(Problem::at(path, "a TLS server needs cert_file and key_file (or cert_pem and key_pem)"));
-        }
-        if self.client_ca_file_reload {
-            problems.push(Problem::at(
-                join(path, "client_ca_file_reload"),
-                "certificates are read once, at start; remove client_ca_file_reload",
-            ));
         }
         problems
     }

@@ -78,6 +78,26 @@ impl Client {
         metadata: HeaderMap,
         timeout: Option<Duration>,
     ) -> Result<Reply, CallError> {
+        let request = self.request(method, parts, metadata, timeout)?;
+        let again = self.http.is_signed().then(|| request.clone());
+        let reply = self.reply(self.http.send(request).await?);
+        match (reply, again) {
+            (Err(CallError::Status(status)), Some(again))
+                if status.code == Code::Unauthenticated && self.http.can_sign_anew() =>
+            {
+                self.reply(self.http.send(again).await?)
+            }
+            (reply, _) => reply,
+        }
+    }
+
+    fn request(
+        &self,
+        method: &'static str,
+        parts: &[Bytes],
+        metadata: HeaderMap,
+        timeout: Option<Duration>,
+    ) -> Result<Request, SendError> {
         let target = self.settings.target.clone().into_parts();
         let mut url = Uri::builder().path_and_query(method);
         if let (Some(scheme), Some(authority)) = (target.scheme, target.authority) {
@@ -97,8 +117,7 @@ impl Client {
         if let Some(timeout) = timeout.and_then(timeout_value) {
             request.headers.insert(GRPC_TIMEOUT, timeout);
         }
-        let response = self.http.send(request).await?;
-        self.reply(response)
+        Ok(request)
     }
 
     /// `[prefix][part][part]…`, or `[prefix][compressed]`.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 
+use crate::net::auth::Denied;
 use crate::otlp::wire::{Fields, WireError};
 use crate::otlp::write::Writer;
 
@@ -206,6 +207,17 @@ impl Status {
             end -= 1;
         }
         &self.message[..end]
+    }
+}
+
+/// Who may not come in is told so.
+impl From<&Denied> for Status {
+    fn from(denied: &Denied) -> Status {
+        let code = match denied {
+            Denied::Unknown(_) => Code::Unauthenticated,
+            Denied::Forbidden(_) => Code::PermissionDenied,
+        };
+        Status::new(code, denied.message())
     }
 }
 

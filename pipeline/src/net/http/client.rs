@@ -32,6 +32,7 @@ use super::pool::{Lease, Pool};
 use super::proxy::{Proxies, Proxy};
 use super::redirect::redirect;
 use crate::component::{Context, Error};
+use crate::net::auth::{Signer, sender};
 use crate::net::body::{Chunks, ReadError, header_value, next_frame, read_capped, read_start};
 use crate::net::config::TlsClientConfig;
 use crate::net::origin::Origin;
@@ -45,6 +46,8 @@ pub struct ClientOptions {
     pub tls: TlsClientConfig,
     /// Headers of every request; a request's own come before them.
     pub headers: HeaderMap,
+    /// Who adds credentials to every request, over all other headers.
+    pub auth: Option<Signer>,
     /// The HTTP version.
     pub protocol: Protocol,
     /// Offer HTTP/2 in TLS handshakes.
@@ -76,6 +79,7 @@ impl Default for ClientOptions {
         ClientOptions {
             tls: TlsClientConfig::default(),
             headers: HeaderMap::new(),
+            auth: None,
             protocol: Protocol::Negotiated,
             offer_http2: true,
             proxies: Proxies::default(),
@@ -136,8 +140,9 @@ impl Client {
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn open(&self, request: Request) -> Result<Streaming, SendError> {
+    pub async fn open(&self, mut request: Request) -> Result<Streaming, SendError> {
         let address = Origin::of(&request.url).map_err(SendError::Request)?.address();
+        self.sign(&mut request).await?;
         let reply = match request.timeout {
             None => self.reply(&request).await,
             Some(after) => match tokio::time::timeout(after, self.reply(&request)).await {
@@ -155,7 +160,43 @@ impl Client {
         self.pool.close();
     }
 
+    /// Whether somebody adds credentials to its requests.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.pool.options().auth.is_some()
+    }
+
+    /// Whether, after a far side has refused who we are, something else can be shown.
+    pub(crate) fn can_sign_anew(&self) -> bool {
+        self.pool.options().auth.as_ref().is_some_and(|auth| auth.0.refused())
+    }
+
+    async fn sign(&self, request: &mut Request) -> Result<(), SendError> {
+        let Some(auth) = &self.pool.options().auth else { return Ok(()) };
+        for (name, value) in &self.pool.options().headers {
+            if !request.headers.contains_key(name) {
+                request.headers.insert(name.clone(), value.clone());
+            }
+        }
+        let sender = sender();
+        auth.0.sign(&mut request.headers, sender.as_deref()).await.map_err(SendError::Credentials)
+    }
+
     async fn follow(&self, mut request: Request) -> Result<Response, SendError> {
+        if self.pool.options().auth.is_none() {
+            return self.redirected(request).await;
+        }
+        let unsigned = request.clone();
+        self.sign(&mut request).await?;
+        let response = self.redirected(request).await?;
+        if response.status != StatusCode::UNAUTHORIZED || !self.can_sign_anew() {
+            return Ok(response);
+        }
+        let mut again = unsigned;
+        self.sign(&mut again).await?;
+        self.redirected(again).await
+    }
+
+    async fn redirected(&self, mut request: Request) -> Result<Response, SendError> {
         let mut left = request.redirects;
         loop {
             let response = self.exchange(&request).await?;

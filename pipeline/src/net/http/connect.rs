@@ -33,7 +33,7 @@ pub(super) enum Connection {
 pub(super) struct Connector {
     doors: Doors,
     tasks: TaskTracker,
-    tls: OnceLock<Arc<ClientConfig>>,
+    tls: OnceLock<tls::Renewed<ClientConfig>>,
 }
 
 /// HTTP/2 windows of the client's receiving side: answers are small, but a scrape over HTTP/2 is not.
@@ -65,7 +65,7 @@ impl Connector {
             None => self.dial(origin).await?,
         };
         let (stream, http2) = if origin.tls && !self.doors.net.is_secure() {
-            let config = self.tls_config(options).map_err(|e| no_tls(origin, &e))?;
+            let config = self.tls_config(options).map_err(|e| no_tls(origin, &e))?.get().await;
             let stream = secure(stream, origin, config, &options.tls.server_name_override).await?;
             let http2 = tls::chose_http2(stream.get_ref().1.alpn_protocol()) || options.protocol == Protocol::Http2;
             (Box::new(stream) as BoxStream, http2)
@@ -121,17 +121,17 @@ impl Connector {
         proxy.tunnel(stream, to, &options.proxies.connect_headers).await.map_err(refused)
     }
 
-    fn tls_config(&self, options: &ClientOptions) -> Result<Arc<ClientConfig>, Error> {
+    fn tls_config(&self, options: &ClientOptions) -> Result<&tls::Renewed<ClientConfig>, Error> {
         if let Some(config) = self.tls.get() {
-            return Ok(Arc::clone(config));
+            return Ok(config);
         }
         let offered = match (options.protocol, options.offer_http2) {
             (Protocol::Http2, _) => tls::Offer::Http2,
             (Protocol::Negotiated, true) => tls::Offer::Both,
             (Protocol::Negotiated, false) => tls::Offer::Http1,
         };
-        let config = tls::client(&options.tls, &*self.doors.files, offered)?;
-        Ok(Arc::clone(self.tls.get_or_init(|| config)))
+        let config = tls::renewed_client(&options.tls, &self.doors.files, offered)?;
+        Ok(self.tls.get_or_init(|| config))
     }
 }
 

@@ -102,6 +102,9 @@ pub enum SendError {
     /// The request cannot be sent as it is.
     #[error("{0}")]
     Request(String),
+    /// There are no credentials to send it with.
+    #[error("not sent: {0}")]
+    Credentials(String),
     /// No connection.
     #[error("cannot connect to {address}: {source}")]
     Connect {
@@ -167,6 +170,7 @@ impl SendError {
     pub fn code(&self) -> &'static str {
         match self {
             SendError::Request(_) => "bad_request",
+            SendError::Credentials(_) => "credentials",
             SendError::Connect { .. } => "connect",
             SendError::Tls { .. } => "tls",
             SendError::Timeout { .. } => "timeout",

@@ -1,5 +1,6 @@
 //! HTTP/1.1 and HTTP/2: a client that keeps its connections, and a server on a door's listener.
 
+mod admission;
 mod client;
 mod connect;
 mod guard;
@@ -12,6 +13,7 @@ mod server;
 
 pub use hyper::body::Incoming;
 
+pub use admission::Admission;
 pub use client::{Client, ClientOptions, Protocol, Streaming};
 pub use message::{DEFAULT_ANSWER_BYTES, Request, Response, SendError};
 pub use proxy::{Proxies, Proxy};

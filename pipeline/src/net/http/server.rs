@@ -12,7 +12,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -36,7 +35,7 @@ pub trait Handler: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// TLS, where it is spoken.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Arc<tls::ServerTls>>,
     /// Most connections; further ones wait to be accepted.
     pub most_connections: usize,
     /// Most bytes of a request's head.
@@ -183,8 +182,8 @@ impl Server {
         let mut negotiated = false;
         let stream: BoxStream = match &self.options.tls {
             None => stream,
-            Some(config) => {
-                let secured = TlsAcceptor::from(Arc::clone(config)).accept(stream).await?;
+            Some(tls) => {
+                let secured = TlsAcceptor::from(tls.now().await).accept(stream).await?;
                 negotiated = tls::chose_http2(secured.get_ref().1.alpn_protocol());
                 Box::new(secured)
             }

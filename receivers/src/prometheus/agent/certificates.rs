@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use pipeline::BoxFuture;
 use pipeline::component::{Context, Error};
 use pipeline::doors::{FileStat, Files};
 use pipeline::net::http::{Client, ClientOptions};
+use pipeline::net::oauth2::Clients;
 use tokio::time::Instant;
 
 /// How often files are looked at, at most.
@@ -65,6 +67,12 @@ impl Rotating {
             Err(error) => tracing::error!(component = %self.context.id, "certificates have changed, {error}"),
         }
         now.client.clone()
+    }
+}
+
+impl Clients for Rotating {
+    fn client(&self) -> BoxFuture<'_, Client> {
+        Box::pin(Rotating::client(self))
     }
 }
 

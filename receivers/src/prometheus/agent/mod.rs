@@ -2,12 +2,10 @@
 //! redirects. Secrets and certificates in files are read anew, so that they can be rotated.
 
 mod certificates;
-mod oauth2;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,17 +18,16 @@ use pipeline::doors::Files;
 #[cfg(feature = "kubernetes")]
 use pipeline::net::http::Streaming;
 use pipeline::net::http::{Client, ClientOptions, Request, Response, SendError};
+use pipeline::net::oauth2::Tokens;
 use pipeline::net::origin::Origin;
+use pipeline::net::secret;
 use tokio::time::timeout;
 
 use self::certificates::Rotating;
-use self::oauth2::Tokens;
-use super::config::{Credentials, HttpConfig, Part, ProxyConfig, TlsConfig};
+use super::config::{Credentials, HttpConfig, ProxyConfig, TlsConfig};
 
 /// Redirects that are followed, as Go's client does.
 const MOST_REDIRECTS: usize = 10;
-/// The longest secret in a file.
-const MOST_SECRET_BYTES: usize = 64 << 10;
 /// How long a connection is kept for the next request; longer than any sane scrape interval.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// An HTTP/2 connection on which nothing came for so long is pinged while somebody waits: it may have died unnoticed.
@@ -55,7 +52,7 @@ pub enum NoAnswer {
 /// Asks as one config says. Connections are kept.
 pub struct Agent {
     client: Rotating,
-    secrets: Secrets,
+    files: Arc<dyn Files>,
     headers: HeaderMap,
     header_files: Vec<(HeaderName, String)>,
     credentials: Credentials,
@@ -73,12 +70,15 @@ impl Agent {
         headers.insert(USER_AGENT, OWN_USER_AGENT);
         let credentials = config.credentials();
         let tokens = match &credentials {
-            Credentials::OAuth2(oauth2) => Some(Tokens::new(oauth2, context)?),
+            Credentials::OAuth2(oauth2) => {
+                let client = client(&oauth2.tls_config, &oauth2.proxy, true, context)?;
+                Some(Tokens::new(oauth2.grant()?, Box::new(client), context.doors.files.clone()))
+            }
             _ => None,
         };
         Ok(Agent {
             client: client(&config.tls_config, &config.proxy, config.enable_http2, context)?,
-            secrets: Secrets { files: context.doors.files.clone() },
+            files: context.doors.files.clone(),
             headers,
             header_files: config.header_files(),
             credentials,
@@ -132,15 +132,15 @@ impl Agent {
 
     async fn add_secrets(&self, headers: &mut HeaderMap) -> Result<(), String> {
         for (name, file) in &self.header_files {
-            headers.append(name, sensitive(&self.secrets.read(file).await?)?);
+            headers.append(name, sensitive(&secret::read(file, &self.files).await?)?);
         }
         let value = match (&self.credentials, &self.tokens) {
             (Credentials::Absent, _) | (Credentials::OAuth2(_), None) => return Ok(()),
             (Credentials::Basic(user, password), _) => {
-                let pair = format!("{}:{}", self.secrets.part(user).await?, self.secrets.part(password).await?);
+                let pair = format!("{}:{}", user.read(&self.files).await?, password.read(&self.files).await?);
                 sensitive(&format!("Basic {}", BASE64_STANDARD.encode(pair)))?
             }
-            (Credentials::Token(word, token), _) => sensitive(&format!("{word} {}", self.secrets.part(token).await?))?,
+            (Credentials::Token(word, token), _) => sensitive(&format!("{word} {}", token.read(&self.files).await?))?,
             (Credentials::OAuth2(_), Some(tokens)) => tokens.header().await?,
         };
         headers.insert(AUTHORIZATION, value);
@@ -162,6 +162,7 @@ async fn within<T>(
 fn client(tls: &TlsConfig, proxy: &ProxyConfig, offer_http2: bool, context: &Context) -> Result<Rotating, Error> {
     let options = ClientOptions {
         tls: tls.client(),
+        headers: HeaderMap::from_iter([(USER_AGENT, OWN_USER_AGENT)]),
         offer_http2,
         proxies: proxy.proxies()?,
         idle_timeout: Some(IDLE_TIMEOUT),
@@ -171,30 +172,6 @@ fn client(tls: &TlsConfig, proxy: &ProxyConfig, offer_http2: bool, context: &Con
         ..ClientOptions::default()
     };
     Rotating::new(options, tls.files(), context)
-}
-
-/// Reads secrets from files.
-struct Secrets {
-    files: Arc<dyn Files>,
-}
-
-impl Secrets {
-    async fn part(&self, part: &Part) -> Result<String, String> {
-        match part {
-            Part::Given(text) => Ok(text.0.clone()),
-            Part::File(file) => self.read(file).await,
-        }
-    }
-
-    /// What a file holds now, without blanks around it.
-    async fn read(&self, file: &str) -> Result<String, String> {
-        let (files, path) = (self.files.clone(), PathBuf::from(file));
-        let reading = tokio::task::spawn_blocking(move || files.read_small(&path, MOST_SECRET_BYTES));
-        let bytes = reading.await.map_err(|error| error.to_string())?;
-        let bytes = bytes.map_err(|error| format!("cannot read {file}: {error}"))?;
-        let text = String::from_utf8(bytes).map_err(|_| format!("{file} is not UTF-8"))?;
-        Ok(text.trim().to_owned())
-    }
 }
 
 fn sensitive(text: &str) -> Result<HeaderValue, String> {

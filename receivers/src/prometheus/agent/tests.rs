@@ -86,7 +86,7 @@ async fn some_want_the_secret_in_the_form() {
     assert!(login.requests()[1].ends_with("&client_id=me%3A1&client_secret=p+w"), "{}", login.requests()[1]);
     assert!(!login.requests()[1].contains("authorization"));
     assert!(target.requests()[0].contains("authorization: Bearer x+y\r\n"));
-    advance(Duration::from_secs(2)).await;
+    advance(Duration::from_secs(6)).await;
     ask(&agent, "http://target").await.unwrap();
     assert_eq!(login.requests().len(), 3, "it is known now");
     assert!(login.requests()[2].contains("client_secret"));
@@ -151,7 +151,7 @@ async fn certificates_are_read_anew_when_they_change() {
     };
     let server = TlsServerConfig { common, client_ca_file: "/tls/ca.pem".to_owned(), ..TlsServerConfig::default() };
     let options =
-        ServerOptions { tls: Some(tls::server(&server, &*world.doors.files).unwrap()), ..ServerOptions::default() };
+        ServerOptions { tls: Some(tls::server(&server, &world.doors.files).unwrap()), ..ServerOptions::default() };
     let listener = world.doors.net.listen("localhost:4318").await.unwrap();
     world.tasks.spawn(serve(listener, options, Arc::new(Nothing), world.tasks.clone(), CancellationToken::new()));
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pipeline::config::{Opaque, Problem, Text};
+use pipeline::net::secret::Secret;
 use serde::Deserialize;
 
 use super::oauth2::OAuth2;
@@ -123,26 +124,11 @@ pub enum Credentials {
     #[default]
     Absent,
     /// `Basic`, from a user and a password.
-    Basic(Part, Part),
+    Basic(Secret, Secret),
     /// A word and what follows it.
-    Token(String, Part),
+    Token(String, Secret),
     /// Whatever the one who gives tokens gives.
     OAuth2(Box<OAuth2>),
-}
-
-/// Something that stands in the config or in a file.
-#[derive(Clone, Debug)]
-pub enum Part {
-    /// In the config.
-    Given(Opaque),
-    /// In that file.
-    File(String),
-}
-
-impl Part {
-    pub(super) fn of(given: &str, file: &str) -> Part {
-        if file.is_empty() { Part::Given(Opaque(given.to_owned())) } else { Part::File(file.to_owned()) }
-    }
 }
 
 impl HttpConfig {
@@ -223,8 +209,8 @@ impl HttpConfig {
     pub fn credentials(&self) -> Credentials {
         if let Some(basic) = &self.basic_auth {
             return Credentials::Basic(
-                Part::of(&basic.username, &basic.username_file),
-                Part::of(&basic.password.0, &basic.password_file),
+                Secret::of(&basic.username, &basic.username_file),
+                Secret::of(&basic.password.0, &basic.password_file),
             );
         }
         if let Some(oauth2) = &self.oauth2 {
@@ -232,12 +218,12 @@ impl HttpConfig {
         }
         if let Some(of) = &self.authorization {
             let word = if of.kind.trim().is_empty() { "Bearer" } else { of.kind.trim() };
-            return Credentials::Token(word.to_owned(), Part::of(&of.credentials.0, &of.credentials_file));
+            return Credentials::Token(word.to_owned(), Secret::of(&of.credentials.0, &of.credentials_file));
         }
         if self.bearer_token.0.is_empty() && self.bearer_token_file.is_empty() {
             return Credentials::Absent;
         }
-        Credentials::Token("Bearer".to_owned(), Part::of(&self.bearer_token.0, &self.bearer_token_file))
+        Credentials::Token("Bearer".to_owned(), Secret::of(&self.bearer_token.0, &self.bearer_token_file))
     }
 
     /// The further headers that do not come from files.

@@ -25,7 +25,7 @@ pub use self::discovery::{
     AttachMetadata, Discovery, DnsDiscovery, FileDiscovery, Group, HttpDiscovery, KubernetesDiscovery, Namespaces,
     RecordType, Role, Selector,
 };
-pub use self::http::{Authorization, BasicAuth, Credentials, HttpConfig, Part};
+pub use self::http::{Authorization, BasicAuth, Credentials, HttpConfig};
 pub use self::job::{Job, ScrapeProtocol};
 pub use self::oauth2::OAuth2;
 pub use self::proxy::ProxyConfig;

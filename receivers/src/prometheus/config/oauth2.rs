@@ -1,14 +1,21 @@
 //! `oauth2` of an HTTP client config: tokens by client credentials (RFC 6749, 4.4).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use pipeline::config::{Opaque, Problem, Text};
+use pipeline::net::oauth2::Grant;
 use pipeline::net::origin::parse_url;
+use pipeline::net::secret::Secret;
 use serde::Deserialize;
 
-use super::http::Part;
 use super::proxy::ProxyConfig;
 use super::tls::TlsConfig;
+
+/// A token is not used any more so long before it expires.
+const EARLY: Duration = Duration::from_secs(10);
+/// How long the answer with a token may take where the request for which it is has no limit.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where tokens come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -52,8 +59,19 @@ impl OAuth2 {
         self.proxy.check(path, problems);
     }
 
-    /// The secret, or where it stands.
-    pub fn secret(&self) -> Part {
-        Part::of(&self.client_secret.0, &self.client_secret_file)
+    /// Who gives tokens, and for what.
+    ///
+    /// # Errors
+    /// The URL is none.
+    pub fn grant(&self) -> Result<Grant, String> {
+        Ok(Grant {
+            url: parse_url(&self.token_url)?,
+            client_id: Secret::of(&self.client_id, ""),
+            client_secret: Secret::of(&self.client_secret.0, &self.client_secret_file),
+            scopes: self.scopes.iter().map(|scope| scope.0.clone()).collect(),
+            parameters: self.endpoint_params.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            early: EARLY,
+            timeout: Some(TIMEOUT),
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! What configs become, and what is said about those that cannot work.
 
 use pipeline::config::testing;
+use pipeline::net::secret::Secret;
 
 use super::*;
 use crate::prometheus::exposition::Format;
@@ -191,7 +192,7 @@ fn credentials_come_from_one_place() {
     let tls = job.http.tls_config.client();
     assert!(tls.insecure_skip_verify);
     assert_eq!((tls.server_name_override.as_str(), tls.common.min_version.as_str()), ("n", "1.3"));
-    assert!(matches!(job.http.credentials(), Credentials::Basic(Part::Given(_), Part::File(_))));
+    assert!(matches!(job.http.credentials(), Credentials::Basic(Secret::Given(_), Secret::File(_))));
 }
 
 #[test]
@@ -279,9 +280,9 @@ fn a_prometheus_yml_is_taken_as_it_is() {
     assert_eq!(jobs.iter().map(|job| job.interval.as_secs()).collect::<Vec<_>>(), [6, 10]);
     assert_eq!(jobs[0].discovery.file_sd_configs[0].files, ["/etc/p/targets/*.json"]);
     assert!(
-        matches!(jobs[0].http.credentials(), Credentials::Basic(_, Part::File(file)) if file == "/etc/p/secrets/p")
+        matches!(jobs[0].http.credentials(), Credentials::Basic(_, Secret::File(file)) if file == "/etc/p/secrets/p")
     );
-    assert!(matches!(jobs[1].http.credentials(), Credentials::Token(_, Part::File(f)) if f == "/etc/p/jobs/token"));
+    assert!(matches!(jobs[1].http.credentials(), Credentials::Token(_, Secret::File(f)) if f == "/etc/p/jobs/token"));
     assert_eq!(jobs[1].rules.external_labels, [("cluster".to_owned(), "${NOT_SET}eu".to_owned())]);
     assert_eq!(from_files(&[("/etc/p/prometheus.yml", "global: {scrape_interval: 15s}")]).unwrap().len(), 0);
 }

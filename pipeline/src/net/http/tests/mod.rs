@@ -18,10 +18,12 @@ use crate::net::body::{Chunks, read_capped};
 use crate::net::origin::parse_url;
 use crate::testing::{Fault, World};
 
+mod admission;
 mod client;
 mod proxy;
 mod server;
 mod tls;
+mod tls_renewed;
 
 const ADDRESS: &str = "127.0.0.1:4318";
 

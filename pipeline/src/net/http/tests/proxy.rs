@@ -41,7 +41,7 @@ async fn tls_goes_through_a_tunnel() {
     let files = |name: &str| format!("{}/../tests/data/tls/{name}", env!("CARGO_MANIFEST_DIR"));
     let common = TlsCommon { cert_file: files("server.pem"), key_file: files("server.key"), ..TlsCommon::default() };
     let world = World::new().with_real_files();
-    let server = tls::server(&TlsServerConfig { common, ..TlsServerConfig::default() }, &*world.doors.files).unwrap();
+    let server = tls::server(&TlsServerConfig { common, ..TlsServerConfig::default() }, &world.doors.files).unwrap();
     let running = start(ServerOptions { tls: Some(server), ..ServerOptions::default() }).await;
     let asked = proxy(&running.world, "HTTP/1.1 200 Connection established\r\nvia: x\r\n\r\n").await;
     let tls = TlsClientConfig {

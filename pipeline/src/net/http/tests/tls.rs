@@ -4,7 +4,7 @@ use super::*;
 use crate::net::config::{TlsClientConfig, TlsCommon, TlsServerConfig};
 use crate::net::tls;
 
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/tls");
+pub(super) const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/tls");
 
 fn file(name: &str) -> String {
     format!("{DATA}/{name}")
@@ -20,7 +20,7 @@ fn identity(name: &str) -> TlsCommon {
 
 async fn check(server: TlsServerConfig, client: TlsClientConfig, host: &str, expected: Result<&str, &str>) {
     let world = World::new().with_real_files();
-    let tls = tls::server(&server, &*world.doors.files).unwrap();
+    let tls = tls::server(&server, &world.doors.files).unwrap();
     let running = start(ServerOptions { tls: Some(tls), ..ServerOptions::default() }).await;
     let client = running.client(ClientOptions { tls: client, ..ClientOptions::default() });
     let request = Request::get(parse_url(&format!("https://{host}:4318/")).unwrap());
@@ -31,11 +31,11 @@ async fn check(server: TlsServerConfig, client: TlsClientConfig, host: &str, exp
     }
 }
 
-fn server() -> TlsServerConfig {
+pub(super) fn server() -> TlsServerConfig {
     TlsServerConfig { common: identity("server"), ..TlsServerConfig::default() }
 }
 
-fn trusting() -> TlsClientConfig {
+pub(super) fn trusting() -> TlsClientConfig {
     TlsClientConfig {
         common: TlsCommon { ca_file: file("ca.pem"), ..TlsCommon::default() },
         ..TlsClientConfig::default()
@@ -87,7 +87,7 @@ fn missing_and_wrong_files_are_named() {
     let files = World::new().with_real_files().doors.files;
     let mut common = identity("server");
     common.key_file = file("ca.pem");
-    let wrong = tls::server(&TlsServerConfig { common, ..TlsServerConfig::default() }, &*files).unwrap_err();
+    let wrong = tls::server(&TlsServerConfig { common, ..TlsServerConfig::default() }, &files).unwrap_err();
     assert!(wrong.to_string().contains("ca.pem has no private key in it"), "{wrong}");
     let mut missing = trusting();
     missing.common.ca_file = file("nowhere.pem");
