@@ -5,6 +5,7 @@
 mod bad_input;
 mod cli;
 mod correlation;
+mod doors;
 mod standins;
 mod support;
 

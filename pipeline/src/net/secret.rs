@@ -179,7 +179,7 @@ mod tests {
         world.files.put("/n", "1\n");
         let watched = Watched::new("/n", number, &world.context("auth"));
         assert_eq!(watched.open().await, Ok(()));
-        world.files.put("/n", "22");
+        world.files.put("/n", "22\n");
         assert_eq!(watched.get().await.map(|n| *n), Ok(1), "not within a second");
         tokio::time::advance(LOOK_EVERY).await;
         assert_eq!(watched.get().await.map(|n| *n), Ok(22));

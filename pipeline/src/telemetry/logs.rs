@@ -54,7 +54,10 @@ fn remember(time: &str, level: Level, target: &str, fields: &Fields) {
             other => write!(text, " {name}={other}"),
         };
     }
-    text.truncate(text.floor_char_boundary(MOST_REMEMBERED_BYTES));
+    if text.len() > MOST_REMEMBERED_BYTES {
+        let end = (0..=MOST_REMEMBERED_BYTES).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or(0));
+    }
     let mut all = REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
     if all.len() == MOST_REMEMBERED {
         all.pop_front();
