@@ -87,19 +87,13 @@ pub struct HttpConfig {
 }
 
 /// A page that can be off.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PathConfig {
     /// Whether it is there.
     pub enabled: bool,
     /// Where.
     pub path: String,
-}
-
-impl Default for PathConfig {
-    fn default() -> PathConfig {
-        PathConfig { enabled: false, path: String::new() }
-    }
 }
 
 impl Default for HttpConfig {

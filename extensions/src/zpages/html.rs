@@ -28,7 +28,7 @@ impl Document {
         let _ = write!(self.0, "<p>{}</p>", escaped(text));
     }
 
-    pub(super) fn table(&mut self, table: Table) {
+    pub(super) fn table(&mut self, table: &Table) {
         let _ = write!(self.0, "{}</table>", table.0);
     }
 

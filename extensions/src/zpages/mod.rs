@@ -100,7 +100,7 @@ fn show(health: &Health, request: &request::Parts) -> Response<Bytes> {
     document.text(if is_root { "What is to be seen:" } else { "Nothing is here; there is:" });
     let mut table = Table::new(&["page", "path"]);
     PAGES.iter().for_each(|(path, title, _)| table.row(&[title, path]));
-    document.table(table);
+    document.table(&table);
     page(if is_root { StatusCode::OK } else { StatusCode::NOT_FOUND }, HTML, document.finish())
 }
 
@@ -114,7 +114,7 @@ fn service(health: &Health, document: &mut Document) {
     table.row(&["uptime", &format!("{}s", uptime.as_secs())]);
     table.row(&["state", state.name()]);
     table.row(&["since", &rfc3339(since)]);
-    document.table(table);
+    document.table(&table);
 }
 
 fn pipelines(health: &Health, document: &mut Document) {
@@ -126,15 +126,15 @@ fn pipelines(health: &Health, document: &mut Document) {
         let (receivers, processors) = (list(&pipeline.receivers), list(&pipeline.processors));
         table.row(&[&id, signal, &receivers, &processors, &list(&pipeline.exporters)]);
     }
-    document.table(table);
+    document.table(&table);
     document.heading("Components");
     let components: Vec<_> = health.all().into_iter().filter(|status| status.who.kind != Kind::Extension).collect();
-    document.table(states(&components));
+    document.table(&states(&components));
 }
 
 fn extensions(health: &Health, document: &mut Document) {
     let extensions: Vec<_> = health.all().into_iter().filter(|status| status.who.kind == Kind::Extension).collect();
-    document.table(states(&extensions));
+    document.table(&states(&extensions));
 }
 
 fn states(all: &[Status]) -> Table {
@@ -157,10 +157,10 @@ fn errors(health: &Health, document: &mut Document) {
     for line in logs::remembered().iter().rev() {
         table.row(&[&line.time, line.level.as_str(), &line.target, &line.text]);
     }
-    document.table(table);
+    document.table(&table);
     document.heading("In trouble");
     let troubled: Vec<_> = health.all().into_iter().filter(|status| !status.state.is_healthy()).collect();
-    document.table(states(&troubled));
+    document.table(&states(&troubled));
 }
 
 fn features(_: &Health, document: &mut Document) {

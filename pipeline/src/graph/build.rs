@@ -74,6 +74,7 @@ impl Graph {
             surroundings: surroundings.clone(),
             tasks: tasks.clone(),
             shutdown_timeout: plan.shutdown_timeout,
+            pipelines: plan.pipelines.clone(),
         })
     }
 }

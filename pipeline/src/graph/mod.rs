@@ -45,7 +45,7 @@ use self::switch::Switch;
 use crate::component::{Consumer, Receiver};
 use crate::config::ComponentId;
 use crate::doors::Doors;
-use crate::plan::Plan;
+use crate::plan::{Pipeline, Plan};
 use crate::telemetry::{Health, Kind, Meter, Pages, Reporter};
 
 /// Everything outside that a graph's components may use.
@@ -95,6 +95,7 @@ pub struct Graph {
     tasks: TaskTracker,
     shutdown_timeout: Duration,
     reloaded: Reloaded,
+    pipelines: Vec<Pipeline>,
 }
 
 /// A switch, and what it is to lead to.

@@ -69,7 +69,7 @@ impl Running {
         patience: Option<Duration>,
     ) -> Result<Reloaded, Vec<Failure>> {
         while self.retiring.try_join_next().is_some() {}
-        let Graph { parts, turns, instances, shutdown_timeout, reloaded, .. } = graph;
+        let Graph { parts, turns, instances, shutdown_timeout, reloaded, pipelines, .. } = graph;
         let displaced = match self.open(&parts).await {
             Ok(displaced) => displaced,
             Err((displaced, failures)) => return Err(self.abandon(&parts, displaced, failures).await),
@@ -83,6 +83,7 @@ impl Running {
         }
         let before = std::mem::replace(&mut self.parts, parts);
         self.shutdown_timeout = shutdown_timeout;
+        self.surroundings.health.describe(pipelines);
         let mut leaving = before.without(&self.parts);
         // From the far end, so that nothing is turned towards what is not ready.
         leaving.ways = turns.into_iter().filter_map(|(switch, next)| switch.turn(next)).collect();

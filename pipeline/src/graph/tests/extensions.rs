@@ -47,6 +47,7 @@ async fn extensions_start_before_and_close_after_everything_else() {
         .exporter("out")
         .pipeline("logs", "in", "", "out");
     let running = planned.start().await.unwrap();
+    assert_eq!(planned.world.health.pipelines(), planned.plan.pipelines);
     assert_eq!(planned.states(), ["receiver in Ok", "exporter out Ok", "extension guard Ok", "extension watch Ok"]);
     stop_cleanly(running).await;
     let diary = planned.diary.read();
