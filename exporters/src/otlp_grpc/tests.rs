@@ -191,7 +191,7 @@ fn configs_that_cannot_work_say_so() {
         ("{}", "an endpoint is needed"),
         ("endpoint: tempo", "needs a host and a port"),
         ("{endpoint: 'tempo:4317', compression: deflate}", "gRPC has gzip, zstd, snappy and none"),
-        ("{endpoint: 'tempo:4317', auth: {authenticator: x}}", "there is no extension \"x\""),
+        ("{endpoint: 'tempo:4317', middlewares: [{id: x}]}", "there is no extension \"x\""),
     ] {
         let error = decode::<Config>(yaml).unwrap_err();
         assert!(error.contains(expected), "{yaml}: {error}");

@@ -364,7 +364,7 @@ fn configs_that_cannot_work_say_so() {
         ("protocols: {}", "must specify at least one protocol"),
         ("protocols: {grpc: {endpoint: nowhere}}", "needs a host and a port"),
         ("protocols: {http: {traces_url_path: /a, logs_url_path: a}}", "already another signal's path"),
-        ("protocols: {http: {auth: {authenticator: x}}}", "there is no extension \"x\""),
+        ("protocols: {http: {middlewares: [{id: x}]}}", "there is no extension \"x\""),
         ("{protocols: {http: }, validation: none}", "full"),
     ] {
         let error = decode::<Config>(yaml).unwrap_err();
