@@ -215,12 +215,12 @@ where
 #[derive(Debug, Default)]
 pub struct Pieces {
     first: Bytes,
-    rest: BytesMut,
+    rest: Vec<u8>,
     expected: usize,
 }
 
 /// Never reserve more than this on the word of a header alone.
-const MOST_RESERVED_UNSEEN: usize = 1024 * 1024;
+const MOST_RESERVED_UNSEEN: usize = 4 * 1024 * 1024;
 
 impl Pieces {
     /// Nothing yet; about `expected` bytes are announced.
@@ -246,7 +246,7 @@ impl Pieces {
         }
         if self.rest.is_empty() {
             let announced = self.expected.min(MOST_RESERVED_UNSEEN);
-            self.rest.reserve(announced.max(self.first.len() + piece.len()));
+            self.rest.reserve_exact(announced.max(self.first.len() + piece.len()));
             self.rest.extend_from_slice(&std::mem::take(&mut self.first));
         }
         self.rest.extend_from_slice(&piece);
@@ -254,7 +254,7 @@ impl Pieces {
 
     /// All of it.
     pub fn into_bytes(self) -> Bytes {
-        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
+        if self.rest.is_empty() { self.first } else { Bytes::from(self.rest) }
     }
 }
 
