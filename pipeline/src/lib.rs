@@ -6,6 +6,7 @@
 extern crate self as pipeline;
 
 pub mod batch;
+pub mod buffers;
 pub mod component;
 pub mod config;
 pub mod delivery;

@@ -56,19 +56,20 @@ pub struct Converted {
 /// # Errors
 /// When it is malformed.
 pub fn convert(conversion: &Conversion, message: Message, batch: &Batch) -> Result<Converted, WireError> {
-    convert_with_room(conversion, message, batch, 0)
+    convert_into(conversion, message, batch, TimeSeries::default())
 }
 
-/// The same with room for about so many bytes of series from the start, as the last batch took.
+/// The same in the place of series that are not needed any more.
 ///
 /// # Errors
 /// See there.
-pub fn convert_with_room(
+pub fn convert_into(
     conversion: &Conversion,
     message: Message,
     batch: &Batch,
-    room: usize,
+    mut series: TimeSeries,
 ) -> Result<Converted, WireError> {
+    series.begin(message);
     let form = if conversion.rules.is_empty() { Form::Message(message) } else { Form::Plain };
     let mut converter = Converter {
         conversion,
@@ -84,11 +85,7 @@ pub fn convert_with_room(
         kind: Type::default(),
         custom: CustomBuckets::Never,
         owed: 0,
-        // In 1.0 each bucket of a histogram has all its labels.
-        out: Converted {
-            series: TimeSeries::new(message, room.clamp(batch.byte_len() / 4, batch.byte_len() * 8)),
-            ..Converted::default()
-        },
+        out: Converted { series, ..Converted::default() },
     };
     walk(&conversion.translation, batch, &mut converter)?;
     let mut out = converter.out;

@@ -19,8 +19,40 @@ const LABELS: u32 = 1;
 const NAME: u32 = 1;
 const VALUE: u32 = 2;
 
-/// Labels that tell the series of one point apart.
-const STEPS: [&str; 2] = ["le", "quantile"];
+/// The label that all series have, and those that tell the series of one point apart.
+const OWN_NAME: Name<'_> = Name::of(METRIC_NAME);
+const STEPS: [Name<'_>; 2] = [Name::of("le"), Name::of("quantile")];
+
+/// A label's name, with its first eight bytes as a number: names are compared a lot, and few begin alike.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Name<'a> {
+    head: u64,
+    text: &'a str,
+}
+
+impl<'a> Name<'a> {
+    const fn of(text: &'a str) -> Name<'a> {
+        let bytes = text.as_bytes();
+        let (mut head, mut at) = (0, 0);
+        while at < 8 {
+            head = head << 8 | if at < bytes.len() { bytes[at] as u64 } else { 0 };
+            at += 1;
+        }
+        Name { head, text }
+    }
+
+    /// Whether it is a short name; told without looking at the text.
+    #[inline]
+    fn is_short(self, other: Name<'_>) -> bool {
+        self.head == other.head && self.text.len() == other.text.len()
+    }
+
+    /// Whether it stands before a name of at most eight bytes.
+    #[inline]
+    fn is_before_short(self, other: Name<'_>) -> bool {
+        (self.head, self.text.len()) < (other.head, other.text.len())
+    }
+}
 
 /// Encoded labels.
 #[derive(Default)]
@@ -58,12 +90,20 @@ pub struct Shared {
 
 struct SharedLabel {
     name: String,
+    head: u64,
     /// Of 1.0, in `bytes`.
     bytes: Range<usize>,
     /// Of 2.0.
     refs: [Symbol; 2],
     /// Whether there is nothing to write: its value is empty, or its name is `__name__`.
     is_nothing: bool,
+}
+
+impl SharedLabel {
+    #[inline]
+    fn name(&self) -> Name<'_> {
+        Name { head: self.head, text: &self.name }
+    }
 }
 
 impl Shared {
@@ -83,6 +123,7 @@ impl Shared {
         }
         self.labels.push(SharedLabel {
             name: name.to_owned(),
+            head: Name::of(name).head,
             bytes: start..self.bytes.len(),
             refs,
             is_nothing: name.is_empty() || value.is_empty() || name == METRIC_NAME,
@@ -115,7 +156,7 @@ impl Encoded {
             Form::Message(Message::V2) => self.refer(symbols, name, value),
             Form::Plain => return self.plain.push((name.to_owned(), value.to_owned())),
         }
-        self.added(name, extra, start, self.end(form));
+        self.added(Name::of(name), Name::of(extra), start, self.end(form));
     }
 
     /// Adds the labels of a point straight from its bytes: the attributes in field `number` of `point`, among those that
@@ -129,7 +170,8 @@ impl Encoded {
         shared: &Shared,
         (extra, namer): (&str, Option<&Namer>),
     ) -> bool {
-        let mut before = "";
+        let extra = Name::of(extra);
+        let mut before = Name::of("");
         let mut rest = shared.labels.iter();
         let mut next = rest.next();
         for field in Fields::new(point) {
@@ -139,18 +181,19 @@ impl Encoded {
             }
             let Some(pair) = field.value.bytes().ok().and_then(Pair::of) else { return false };
             let Pair { bytes, name, value } = pair;
-            while let Some(label) = next.filter(|label| *label.name < *name) {
+            while let Some(label) = next.filter(|label| label.name() < name) {
                 self.add_shared(message, shared, label, extra);
                 next = rest.next();
             }
-            let is_odd = name <= before || value.is_empty() || name == METRIC_NAME || name == extra;
-            if is_odd || next.is_some_and(|label| label.name == name) || namer.is_some_and(|n| !n.keeps_label(name)) {
+            let is_odd = name <= before || value.is_empty() || name.is_short(OWN_NAME) || name.is_short(extra);
+            let is_shared = next.is_some_and(|label| label.name() == name);
+            if is_odd || is_shared || namer.is_some_and(|namer| !namer.keeps_label(name.text)) {
                 return false;
             }
             let start = self.end(Form::Message(message));
             match message {
-                Message::V1 => write_pair(&mut self.bytes, bytes, name.len()),
-                Message::V2 => self.refer(symbols, name, value),
+                Message::V1 => write_pair(&mut self.bytes, bytes, name.text.len()),
+                Message::V2 => self.refer(symbols, name.text, value),
             }
             self.added(name, extra, start, self.end(Form::Message(message)));
             before = name;
@@ -159,8 +202,8 @@ impl Encoded {
         true
     }
 
-    fn add_shared(&mut self, message: Message, shared: &Shared, label: &SharedLabel, extra: &str) {
-        if label.is_nothing || label.name == extra {
+    fn add_shared(&mut self, message: Message, shared: &Shared, label: &SharedLabel, extra: Name<'_>) {
+        if label.is_nothing || label.name().is_short(extra) {
             return;
         }
         let start = self.end(Form::Message(message));
@@ -168,7 +211,7 @@ impl Encoded {
             Message::V1 => self.bytes.raw(&shared.bytes.as_slice()[label.bytes.clone()]),
             Message::V2 => self.refs.extend(label.refs),
         }
-        self.added(&label.name, extra, start, self.end(Form::Message(message)));
+        self.added(label.name(), extra, start, self.end(Form::Message(message)));
     }
 
     fn end(&self, form: Form) -> usize {
@@ -176,14 +219,15 @@ impl Encoded {
     }
 
     #[inline]
-    fn added(&mut self, name: &str, extra: &str, start: usize, end: usize) {
-        if name < METRIC_NAME {
+    fn added(&mut self, name: Name<'_>, extra: Name<'_>, start: usize, end: usize) {
+        let is_before_name = name.is_before_short(OWN_NAME);
+        if is_before_name {
             self.name_at = end;
         }
-        if name < extra || name < METRIC_NAME {
+        if is_before_name || name.is_before_short(extra) {
             self.extra_at = end;
         }
-        if STEPS.contains(&name) {
+        if STEPS.iter().any(|step| name.is_short(*step)) {
             self.steps.push(start..end);
         }
     }
@@ -248,7 +292,7 @@ impl Encoded {
 /// An attribute as nearly all are: its key and then a text, both short.
 struct Pair<'a> {
     bytes: &'a [u8],
-    name: &'a str,
+    name: Name<'a>,
     value: &'a str,
 }
 
@@ -264,11 +308,14 @@ impl<'a> Pair<'a> {
         }
         // What stands between the texts is ASCII, so that they are UTF-8 if all of it is, and are cut at characters.
         let text = utf8(bytes).ok()?;
-        Some(Pair {
-            bytes,
-            name: text.get(2..2 + usize::from(*name_len))?,
-            value: text.get(bytes.len() - value.len()..)?,
-        })
+        let name = text.get(2..2 + usize::from(*name_len))?;
+        // A name that is shorter has other bytes behind it.
+        let head = match bytes[2..].first_chunk() {
+            Some(chunk) if name.len() < 8 => u64::from_be_bytes(*chunk) & !(u64::MAX >> (8 * name.len())),
+            Some(chunk) => u64::from_be_bytes(*chunk),
+            None => Name::of(name).head,
+        };
+        Some(Pair { bytes, name: Name { head, text: name }, value: text.get(bytes.len() - value.len()..)? })
     }
 }
 

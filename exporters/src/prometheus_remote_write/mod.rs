@@ -19,7 +19,8 @@ mod version_2;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,7 +31,8 @@ use pipeline::doors::Clock;
 use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Reason, Refused, Signal};
 
 pub use config::Config;
-use convert::{Conversion, convert_with_room};
+use config::LANES;
+use convert::{Conversion, convert_into};
 use metadata::{MetadataEntries, Told};
 use timeseries::{Message, Most, Request, TimeSeries};
 
@@ -54,7 +56,7 @@ impl ExporterFactory for Factory {
             age_limit: config.age_limit(),
             clock: context.doors.clock,
             speaks_2: AtomicBool::new(config.message() == Message::V2),
-            room: AtomicUsize::new(0),
+            spare: Mutex::default(),
             progress: Progress::default(),
             progress_2: Progress::default(),
             told: Told::default(),
@@ -62,13 +64,13 @@ impl ExporterFactory for Factory {
         }))
     }
 
-    /// One batch at a time, so that the samples of a series stay in order; batches of 2,000 points or 5 s, as
-    /// Prometheus sends them.
+    /// One batch at a time, so that the samples of a series stay in order; as soon as there are 2,000 points, or after 5 s,
+    /// as Prometheus sends them. What comes together goes together, as far as the requests at the same time take it.
     fn delivery() -> delivery::Settings {
         let batch = BatchSettings {
             flush_timeout: Duration::from_secs(5),
             min_size: SAMPLES,
-            max_size: SAMPLES,
+            max_size: SAMPLES * LANES,
             sizer: Some(Sizer::Items),
             ..BatchSettings::default()
         };
@@ -85,14 +87,15 @@ impl ExporterFactory for Factory {
         }
     }
 
-    /// Where so many requests at the same time are asked for, a batch fills all of them.
+    /// Where so many requests at the same time are asked for, a batch waits until it fills all of them.
     fn delivery_for(config: &Config) -> delivery::Settings {
         let mut settings = Factory::delivery();
         settings.queue.enabled = config.remote_write_queue.enabled.unwrap_or(settings.queue.enabled);
         settings.queue.queue_size = config.remote_write_queue.queue_size.unwrap_or(settings.queue.queue_size);
         if let Some(batch) = &mut settings.queue.batch {
-            let points = config.asked_lanes().unwrap_or(1).saturating_mul(config.max_samples_per_send.max(1));
-            (batch.min_size, batch.max_size) = (points, points);
+            let points = |lanes: usize| config.max_samples_per_send.max(1).saturating_mul(lanes);
+            batch.min_size = points(config.asked_lanes().unwrap_or(1));
+            batch.max_size = points(config.lanes());
         }
         settings
     }
@@ -110,8 +113,8 @@ struct RemoteWrite {
     clock: Clock,
     /// Whether the far side is still believed to take 2.0.
     speaks_2: AtomicBool,
-    /// Bytes that the series of the last batch took.
-    room: AtomicUsize,
+    /// The series of the last batch, for the room that they have.
+    spare: Mutex<TimeSeries>,
     progress: Progress,
     progress_2: Progress,
     told: Told,
@@ -144,8 +147,8 @@ impl RemoteWrite {
     }
 
     async fn export_as(&self, message: Message, batch: &Batch) -> Exported {
-        let converted = convert_with_room(&self.conversion, message, batch, self.room.load(Ordering::Relaxed))?;
-        self.room.store(converted.series.byte_len(), Ordering::Relaxed);
+        let spare = std::mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
+        let converted = convert_into(&self.conversion, message, batch, spare)?;
         if converted.is_reduced && !self.said_reduced.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "remote write 1.0 has no custom buckets, histograms that ask for them are sent as classic series"
@@ -153,7 +156,9 @@ impl RemoteWrite {
         }
         let requests = Series { exporter: self, series: &converted.series };
         let progress = if message == Message::V1 { &self.progress } else { &self.progress_2 };
-        let receipt = progress.export(batch, &requests, converted.dropped).await?;
+        let exported = progress.export(batch, &requests, converted.dropped).await;
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = converted.series;
+        let receipt = exported?;
         self.tell(&converted.metadata).await;
         Ok(receipt)
     }
@@ -257,7 +262,8 @@ impl Requests for Series<'_> {
         let limits = self.exporter.most;
         let cut = self.series.cut(lane, from, Most { samples: limits.samples.min(most), ..limits })?;
         let Cut { mut request, entries, items } = cut;
-        let body = snappy(&std::mem::take(&mut request.body));
+        let body = snappy(&request.body);
+        self.series.reuse(std::mem::take(&mut request.body));
         Some(Cut { request: Next::Send(request, body), entries, items })
     }
 

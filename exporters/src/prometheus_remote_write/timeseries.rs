@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::ops::Range;
 
+use pipeline::buffers::Buffers;
 use pipeline::otlp::WireError;
 use pipeline::otlp::wire::Fields;
 use pipeline::otlp::write::Writer;
@@ -33,6 +34,10 @@ pub enum Message {
 /// `prompb.WriteRequest`.
 const TIMESERIES: u32 = 1;
 
+/// A batch that became more does not leave its allocations to the next.
+const MOST_KEPT_BYTES: usize = 4 << 20;
+const MOST_KEPT_ENTRIES: usize = 20_000;
+
 /// Encoded time series.
 #[derive(Default)]
 pub struct TimeSeries {
@@ -48,6 +53,10 @@ pub struct TimeSeries {
     lanes: Vec<Range<usize>>,
     hash: Hash,
     stamp: Stamp,
+    /// Where the entries are ordered.
+    ordered: Vec<Entry>,
+    /// For requests.
+    buffers: Buffers,
 }
 
 /// Type, help text and unit, of 2.0.
@@ -143,9 +152,20 @@ pub struct Request {
 }
 
 impl TimeSeries {
-    /// None yet, with room for so many bytes.
-    pub fn new(message: Message, room: usize) -> TimeSeries {
-        TimeSeries { message, bytes: Writer::with_capacity(room), ..TimeSeries::default() }
+    /// Forgets everything but its allocations, which are not kept where they are very large, and takes series anew.
+    pub fn begin(&mut self, message: Message) {
+        if self.bytes.as_slice().len() > MOST_KEPT_BYTES || self.entries.len() > MOST_KEPT_ENTRIES {
+            *self = TimeSeries { buffers: self.buffers.clone(), ..TimeSeries::default() };
+        }
+        self.message = message;
+        self.bytes.clear();
+        self.refs.clear();
+        self.symbols.clear();
+        self.exemplars.clear();
+        self.families.clear();
+        self.entries.clear();
+        self.lanes.clear();
+        self.stamp = Stamp::default();
     }
 
     /// What is said of the series to come, in 2.0.
@@ -307,13 +327,13 @@ impl TimeSeries {
             end += *lane;
             *lane = start;
         }
-        let mut ordered = self.entries.clone();
+        self.ordered.clone_from(&self.entries);
         for entry in &self.entries {
             let place = &mut ends[lane_of(entry)];
-            ordered[*place] = entry.clone();
+            self.ordered[*place] = entry.clone();
             *place += 1;
         }
-        self.entries = ordered;
+        std::mem::swap(&mut self.entries, &mut self.ordered);
         self.lanes.clear();
         for end in ends {
             let start = self.lanes.last().map_or(0, |lane| lane.end);
@@ -355,6 +375,11 @@ impl TimeSeries {
         let items = items(entries);
         let request = Request { body, samples: entries.len() - histograms, histograms, items, place: (lane, from) };
         Some(Cut { request, entries: count, items })
+    }
+
+    /// Takes back the body of a request that is not needed any more.
+    pub fn reuse(&self, body: Vec<u8>) {
+        self.buffers.keep(body);
     }
 
     /// The name of a sample's series, for a person.
@@ -403,7 +428,7 @@ impl TimeSeries {
             bytes <= most_bytes
         });
         let entries = &entries[..fitting.count().max(1)];
-        let mut request = Vec::with_capacity(entries.iter().map(|e| e.bytes.len()).sum());
+        let mut request = self.buffers.take(entries.iter().map(|e| e.bytes.len()).sum());
         let mut rest = entries;
         while let Some(first) = rest.first() {
             // Neighbours are copied at once.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipeline::buffers::Buffers;
 use pipeline::component::{Consumer, Context};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -32,6 +33,7 @@ pub struct Runner {
     next: Arc<dyn Consumer>,
     ledger: Ledger,
     targets: Targets,
+    buffers: Buffers,
     finds: Finds,
     resolved: HashMap<Source, (Arc<Found>, Arc<[Resolved]>)>,
     running: HashMap<u64, Running>,
@@ -56,6 +58,7 @@ impl Runner {
         context: Context,
         next: Arc<dyn Consumer>,
         targets: Targets,
+        buffers: Buffers,
     ) -> Runner {
         Runner {
             ledger: Ledger::new(&job.name, &context),
@@ -65,6 +68,7 @@ impl Runner {
             context,
             next,
             targets,
+            buffers,
             finds: Finds::default(),
             resolved: HashMap::new(),
             running: HashMap::new(),
@@ -199,6 +203,7 @@ impl Runner {
             ledger: self.ledger.clone(),
             forced_error: self.forced_error.subscribe(),
             failures: self.failures.clone(),
+            buffers: self.buffers.clone(),
         };
         self.scrapers.spawn(async move {
             scraper.run(ends).await;

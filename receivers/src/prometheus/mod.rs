@@ -24,6 +24,7 @@ mod tests;
 use std::sync::Arc;
 
 use pipeline::batch::Signal;
+use pipeline::buffers::Buffers;
 use pipeline::component::{BoxFuture, Context, Error, Life, Outputs, Receiver};
 use pipeline::registry::ReceiverFactory;
 use pipeline::relabel::{self, labels};
@@ -56,6 +57,7 @@ pub struct Prometheus {
     jobs: Vec<(Arc<Job>, Arc<Fetcher>, Mechanisms)>,
     context: Context,
     targets: Targets,
+    buffers: Buffers,
 }
 
 impl Prometheus {
@@ -65,13 +67,15 @@ impl Prometheus {
     /// What is wrong with the config, with files that it names, or with certificates.
     pub fn new(config: &Config, context: Context) -> Result<Prometheus, Error> {
         let (jobs, _) = config.with_files(&*context.doors.files)?.jobs();
+        let buffers = Buffers::default();
         let jobs = jobs.into_iter().map(|job| {
             let named = |error: Error| format!("job {:?}: {error}", job.name);
-            let fetcher = Fetcher::new(&job, &context).map_err(named)?;
+            let fetcher = Fetcher::new(&job, &context, &buffers).map_err(named)?;
             let mechanisms = Mechanisms::new(&job, &context).map_err(named)?;
             Ok((Arc::new(job), Arc::new(fetcher), mechanisms))
         });
-        Ok(Prometheus { jobs: jobs.collect::<Result<_, Error>>()?, context, targets: Targets::default() })
+        let jobs = jobs.collect::<Result<_, Error>>()?;
+        Ok(Prometheus { jobs, context, targets: Targets::default(), buffers })
     }
 
     /// What can be asked about its targets while it runs.
@@ -89,7 +93,7 @@ impl Receiver for Prometheus {
             if let Some(next) = next.signal(Signal::Metrics) {
                 for (job, fetcher, mechanisms) in self.jobs {
                     let (context, targets) = (self.context.clone(), self.targets.clone());
-                    let runner = Runner::new(job, fetcher, context, next.clone(), targets);
+                    let runner = Runner::new(job, fetcher, context, next.clone(), targets, self.buffers.clone());
                     running.spawn(runner.run(mechanisms, life.token().clone()));
                 }
             }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use pipeline::batch::{Batch, Signal};
+use pipeline::buffers::Buffers;
 use pipeline::component::{Consumer, Context, Reason};
 use pipeline::doors::Clock;
 use pipeline::telemetry::Drops;
@@ -94,6 +94,8 @@ pub struct Scraper {
     pub forced_error: watch::Receiver<Option<String>>,
     /// Where failures are written beside the own log.
     pub failures: Option<Failures>,
+    /// For requests.
+    pub buffers: Buffers,
 }
 
 impl Scraper {
@@ -171,8 +173,8 @@ impl Scraper {
     /// Hands on what the scrape, or the lack of one, has given. A scraper cannot wait for better times: what is refused
     /// is dropped.
     async fn hand_on(&mut self, measures: &Measures) {
-        let (request, items) = self.cache.write(measures);
-        let batch = Batch::counted(Signal::Metrics, Bytes::from(request), items);
+        let (request, items) = self.cache.write_into(measures, &self.buffers);
+        let batch = Batch::counted(Signal::Metrics, self.buffers.lend(request), items);
         let outcome = self.next.consume(batch.clone()).await;
         if let Err(refused) = &outcome {
             let message = format!("{} was not taken: {refused}", self.status.target.shown_url());
