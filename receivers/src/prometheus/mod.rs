@@ -8,6 +8,7 @@ mod agent;
 pub mod cache;
 pub mod config;
 pub mod discovery;
+mod estate;
 pub mod exposition;
 mod failures;
 mod fetch;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 
 use pipeline::batch::Signal;
 use pipeline::buffers::Buffers;
-use pipeline::component::{BoxFuture, Context, Error, Life, Outputs, Receiver};
+use pipeline::component::{BoxFuture, Context, Ending, Error, Life, Outputs, Receiver};
 use pipeline::registry::ReceiverFactory;
 use pipeline::relabel::{self, labels};
 use tokio::task::JoinSet;
@@ -34,6 +35,7 @@ pub use config::Config;
 
 use self::config::Job;
 use self::discovery::Mechanisms;
+use self::estate::Estate;
 use self::fetch::Fetcher;
 use self::jobs::Runner;
 use self::status::Targets;
@@ -89,17 +91,32 @@ impl Receiver for Prometheus {
         Box::pin(async move {
             let id = self.context.id.to_string();
             let _shown = status::show(&self.context.pages, self.context.doors.clock, &id, &self.targets);
+            let Some(next) = next.signal(Signal::Metrics).cloned() else {
+                life.ready();
+                life.stopped().await;
+                return Ok(());
+            };
+            let estate = Estate::of(&self.context.pages, &id);
             let mut running = JoinSet::new();
-            if let Some(next) = next.signal(Signal::Metrics) {
-                for (job, fetcher, mechanisms) in self.jobs {
-                    let (context, targets) = (self.context.clone(), self.targets.clone());
-                    let runner = Runner::new(job, fetcher, context, next.clone(), targets, self.buffers.clone());
-                    running.spawn(runner.run(mechanisms, life.token().clone()));
-                }
+            for (job, fetcher, mechanisms) in self.jobs {
+                let (context, targets) = (self.context.clone(), self.targets.clone());
+                let shared = (self.buffers.clone(), estate.clone());
+                let runner = Runner::new(job, fetcher, context, next.clone(), targets, shared);
+                running.spawn(runner.run(mechanisms, life.clone()));
             }
             life.ready();
-            life.stopped().await;
-            while running.join_next().await.is_some() {}
+            tokio::select! {
+                () = life.stopped() => {}
+                () = estate.settle(&next) => life.stopped().await,
+            }
+            let mut left = Vec::new();
+            while let Some(ended) = running.join_next().await {
+                left.extend(ended.unwrap_or_default());
+            }
+            left.extend(estate.finish(life.ending(), &next).await);
+            if life.ending() == Ending::Replaced {
+                estate::leave(&self.context.pages, &id, left);
+            }
             Ok(())
         })
     }
