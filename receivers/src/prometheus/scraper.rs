@@ -132,9 +132,7 @@ impl Scraper {
             }
             return self.finish(ends.life.ending()).await;
         }
-        if self.status.last().is_none() {
-            return None;
-        }
+        self.status.last()?;
         match self.mark_stale(last_ticks.unwrap_or_else(|| every(interval)), &ends).await {
             Some(Ended::Stopped) => self.finish(ends.life.ending()).await,
             Some(Ended::Replaced) | None => None,
