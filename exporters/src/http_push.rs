@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use pipeline::net::compress::{Coding, Level, compress};
@@ -37,8 +38,11 @@ impl Pusher {
 
     /// Sends a body of protobuf, whose type may stand in `headers` more exactly; what the far side said, or that nothing was heard.
     pub async fn push(&self, body: &[u8], headers: HeaderMap) -> Result<Response, Answer> {
-        let compressed = compress(Coding::Snappy, Level::default(), body);
-        let body = compressed.map_err(|e| Answer::Reject(Reason::new("snappy", format!("cannot compress: {e}"))))?;
+        self.push_compressed(snappy(body)?, headers).await
+    }
+
+    /// The same of a body that went through [`snappy`].
+    pub async fn push_compressed(&self, body: Bytes, headers: HeaderMap) -> Result<Response, Answer> {
         let mut request = Request::post(self.url.clone(), body);
         request.headers = headers;
         let protobuf = HeaderValue::from_static("application/x-protobuf");
@@ -80,6 +84,15 @@ impl Pusher {
     pub fn close(&self) {
         self.client.close();
     }
+}
+
+/// A body as it is sent.
+///
+/// # Errors
+/// `Reject`, for lack of memory.
+pub fn snappy(body: &[u8]) -> Result<Bytes, Answer> {
+    let compressed = compress(Coding::Snappy, Level::default(), body);
+    compressed.map(Bytes::from).map_err(|e| Answer::Reject(Reason::new("snappy", format!("cannot compress: {e}"))))
 }
 
 /// The word for an HTTP status in reasons.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -183,17 +183,41 @@ impl Outputs {
     }
 }
 
+/// Why a receiver stops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// The process ends.
+    #[default]
+    Shutdown,
+    /// The config was loaded anew: another receiver of the same id is built in its place.
+    Replaced,
+    /// The config was loaded anew and does not have it any more.
+    Removed,
+}
+
 /// A receiver's side of start and stop.
 #[derive(Clone)]
 pub struct Life {
     stop: CancellationToken,
     ready: Arc<tokio::sync::Notify>,
+    ending: Arc<OnceLock<Ending>>,
 }
 
 impl Life {
     /// A life that ends when `stop` is cancelled; `ready` gets one permit from [`Life::ready`].
     pub fn new(stop: CancellationToken, ready: Arc<tokio::sync::Notify>) -> Life {
-        Life { stop, ready }
+        Life { stop, ready, ending: Arc::default() }
+    }
+
+    /// The same, where `ending` is said before `stop` is cancelled.
+    #[must_use]
+    pub fn with_ending(self, ending: Arc<OnceLock<Ending>>) -> Life {
+        Life { ending, ..self }
+    }
+
+    /// Why it must stop, once it must.
+    pub fn ending(&self) -> Ending {
+        self.ending.get().copied().unwrap_or_default()
     }
 
     /// Says that the receiver works (its socket listens, its directory was read). The graph waits for this.

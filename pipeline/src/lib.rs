@@ -6,6 +6,7 @@
 extern crate self as pipeline;
 
 pub mod batch;
+pub mod buffers;
 pub mod component;
 pub mod config;
 pub mod delivery;
@@ -25,7 +26,7 @@ pub mod testing;
 
 pub use batch::{Batch, Metadata, Parts, Signal};
 pub use component::{
-    BoxFuture, BuildHolding, Consumer, Context, Error, Exported, Exporter, Extension, Life, Outcome, Outputs,
+    BoxFuture, BuildHolding, Consumer, Context, Ending, Error, Exported, Exporter, Extension, Life, Outcome, Outputs,
     Processor, Reason, Receipt, Receiver, Refused, Stage,
 };
 pub use registry::{ExporterFactory, ExtensionFactory, ProcessorFactory, ReceiverFactory, Registry, Stability};

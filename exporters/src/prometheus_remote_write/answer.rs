@@ -28,11 +28,16 @@ pub fn of_1(pusher: &Pusher, response: &Response) -> Answer {
     }
 }
 
-/// The answer to a request of 2.0.
+/// The answer to a request of 2.0; `repeats` says whether a series is in it twice.
 ///
 /// # Errors
 /// Why the far side does not take 2.0 at all.
-pub fn of_2(pusher: &Pusher, response: &Response, request: &Request) -> Result<Answer, Reason> {
+pub fn of_2(
+    pusher: &Pusher,
+    response: &Response,
+    request: &Request,
+    repeats: impl FnOnce() -> bool,
+) -> Result<Answer, Reason> {
     if response.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
         return Err(pusher.reason(response));
     }
@@ -56,7 +61,7 @@ pub fn of_2(pusher: &Pusher, response: &Response, request: &Request) -> Result<A
         }
         // It has stored the rest. Samples of a series that has later ones by now would be refused if they came again, so
         // that the search for what spoils the request would find the wrong ones.
-        Some(written) if response.status == StatusCode::BAD_REQUEST && written > 0 && request.repeats => {
+        Some(written) if response.status == StatusCode::BAD_REQUEST && written > 0 && repeats() => {
             let mut dropped = Dropped::default();
             dropped.add_reason(pusher.reason(response), missing(written));
             Ok(Answer::Taken(dropped))

@@ -31,6 +31,40 @@ pub(super) struct Exemplar {
     pub time: i64,
 }
 
+/// Numbers as `Sample`s of 1.0, whose time is mostly that of the number before.
+#[derive(Default)]
+pub struct Stamp {
+    time: i64,
+    bytes: Vec<u8>,
+}
+
+impl Stamp {
+    /// The field of one; the time is milliseconds since 1970.
+    #[inline]
+    pub fn sample(&mut self, time: i64, bits: u64) -> &[u8] {
+        // Behind the key and the length of the message and the key of the value.
+        const VALUE_AT: Range<usize> = 3..11;
+        if self.time != time || self.bytes.is_empty() {
+            let mut out = Writer::onto(std::mem::take(&mut self.bytes));
+            out.clear();
+            write_sample(&mut out, time, 0, bits);
+            (self.time, self.bytes) = (time, out.into_vec());
+        }
+        self.bytes[VALUE_AT].copy_from_slice(&bits.to_le_bytes());
+        &self.bytes
+    }
+}
+
+fn write_sample(out: &mut Writer, time: i64, start: i64, bits: u64) {
+    out.message(SAMPLES, |out| {
+        out.fixed64(VALUE, bits);
+        out.int64(TIMESTAMP, time);
+        if start != 0 {
+            out.int64(START_TIMESTAMP, start);
+        }
+    });
+}
+
 /// Takes the sample of a series.
 pub struct Body<'a> {
     pub(super) message: Message,
@@ -44,14 +78,7 @@ pub struct Body<'a> {
 impl Body<'_> {
     /// A number, as bits; times are milliseconds since 1970, `start` 0 where it is not known.
     pub fn sample(&mut self, time: i64, start: i64, bits: u64) {
-        let with_start = self.message == Message::V2 && start != 0;
-        self.out.message(SAMPLES, |out| {
-            out.fixed64(VALUE, bits);
-            out.int64(TIMESTAMP, time);
-            if with_start {
-                out.int64(START_TIMESTAMP, start);
-            }
-        });
+        write_sample(self.out, time, if self.message == Message::V2 { start } else { 0 }, bits);
     }
 
     /// A native histogram, whose inside is the same in both messages but for the start, which only 2.0 has.

@@ -105,7 +105,8 @@ impl Default for Config {
     }
 }
 
-const LANES: usize = 5;
+/// Requests at the same time where the config says nothing.
+pub(super) const LANES: usize = 5;
 const MOST_LANES: usize = 100;
 
 impl Settings for Config {
@@ -181,7 +182,7 @@ impl Config {
             native_histograms: self.send_native_histograms,
             custom_buckets: self.convert_explicit_histograms_to_nhcb,
             keep_classic: self.keep_classic_histograms,
-            lanes: self.asked_lanes().unwrap_or(LANES),
+            lanes: self.lanes(),
             samples: self.max_samples_per_send,
         }
     }
@@ -202,6 +203,11 @@ impl Config {
     /// Requests at the same time, where the config says it.
     pub fn asked_lanes(&self) -> Option<usize> {
         self.remote_write_queue.num_consumers.or(self.max_batch_request_parallelism)
+    }
+
+    /// Requests at the same time, at most.
+    pub fn lanes(&self) -> usize {
+        self.asked_lanes().unwrap_or(LANES)
     }
 
     fn rules(&self, problems: &mut Vec<Problem>) -> Vec<Rule> {

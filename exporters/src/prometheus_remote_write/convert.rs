@@ -3,13 +3,15 @@
 use pipeline::batch::Batch;
 use pipeline::otlp::WireError;
 use pipeline::otlp::view::{AnyValue, Metric, MetricKind, Temporality};
+use pipeline::relabel::labels::Labels;
 use pipeline::relabel::{self, Rule};
 
 use super::body::Body;
-use super::encoded::{Encoded, Form};
+use super::encoded::{Encoded, Form, Shared};
 use super::metadata::MetadataEntries;
+use super::own::{Names, Own, Steps, Suffix};
 use super::points::milliseconds;
-use super::timeseries::{Message, Series, TimeSeries};
+use super::timeseries::{Message, Series, TimeSeries, When};
 use crate::dropped::Dropped;
 use crate::translation::exemplars::Exemplars;
 use crate::translation::labels::METRIC_NAME;
@@ -54,22 +56,36 @@ pub struct Converted {
 /// # Errors
 /// When it is malformed.
 pub fn convert(conversion: &Conversion, message: Message, batch: &Batch) -> Result<Converted, WireError> {
+    convert_into(conversion, message, batch, TimeSeries::default())
+}
+
+/// The same in the place of series that are not needed any more.
+///
+/// # Errors
+/// See there.
+pub fn convert_into(
+    conversion: &Conversion,
+    message: Message,
+    batch: &Batch,
+    mut series: TimeSeries,
+) -> Result<Converted, WireError> {
+    series.begin(message);
     let form = if conversion.rules.is_empty() { Form::Message(message) } else { Form::Plain };
     let mut converter = Converter {
         conversion,
         message,
         form,
         encoded: Encoded::default(),
-        bound: String::new(),
+        shared: Shared::default(),
+        shared_of: 0,
+        labels_hash: 0,
+        names: Names::default(),
+        steps: Steps::default(),
         exemplars: Exemplars::default(),
         kind: Type::default(),
         custom: CustomBuckets::Never,
         owed: 0,
-        // In 1.0 each bucket of a histogram has all its labels.
-        out: Converted {
-            series: TimeSeries::new(message, if message == Message::V1 { batch.byte_len() * 2 } else { 0 }),
-            ..Converted::default()
-        },
+        out: Converted { series, ..Converted::default() },
     };
     walk(&conversion.translation, batch, &mut converter)?;
     let mut out = converter.out;
@@ -97,7 +113,12 @@ pub(super) struct Converter<'a> {
     pub(super) form: Form,
     /// Labels of the point.
     pub(super) encoded: Encoded,
-    pub(super) bound: String,
+    pub(super) labels_hash: u64,
+    /// What the points of the scope share, and the scope's number.
+    pub(super) shared: Shared,
+    pub(super) shared_of: usize,
+    pub(super) names: Names,
+    pub(super) steps: Steps,
     pub(super) exemplars: Exemplars<'a>,
     /// The type of the metric.
     pub(super) kind: Type,
@@ -149,11 +170,10 @@ impl<'a> Metrics<'a> for Converter<'a> {
             series.family(Type::Info as u64, "", "");
         }
         around.target_labels(|name, value| encoded.add(form, series.symbols(), name, value, ""));
-        let time = milliseconds(time);
-        self.series(around, time, "", None, |out| {
-            out.sample(time, 0, 1f64.to_bits());
-            Ok(())
-        })
+        self.labels_hash = self.encoded.hash(self.message, self.out.series.hash());
+        self.names.forget();
+        self.number_series(around, (milliseconds(time), 0), Suffix::None, None, 1f64.to_bits());
+        Ok(())
     }
 }
 
@@ -161,6 +181,7 @@ impl<'a> Converter<'a> {
     fn family(&mut self, around: &Around<'a>, metric: &Metric<'a>) -> Result<(), WireError> {
         let family = Family::of(metric, around.scraped)?;
         self.kind = family.kind;
+        self.names.forget();
         self.custom = self.custom_buckets(metric)?;
         match self.message {
             Message::V1 if self.conversion.metadata => self.out.metadata.add(&around.name, &family),
@@ -184,42 +205,55 @@ impl<'a> Converter<'a> {
         })
     }
 
-    /// One series of the current point.
-    pub(super) fn series(
+    /// One series of the current point, of one number. `step` is a place in `steps`.
+    pub(super) fn number_series(
         &mut self,
-        around: &mut Around<'a>,
-        time: i64,
-        suffix: &str,
-        extra: Option<(&str, &str)>,
-        sample: impl FnOnce(&mut Body<'_>) -> Result<(), WireError>,
-    ) -> Result<(), WireError> {
-        let plain = around.name.len();
-        around.name.push_str(suffix);
-        let name = around.name.as_str();
-        let written = if self.form == Form::Plain {
-            self.relabelled(name, time, extra, sample)
-        } else {
-            let items = std::mem::take(&mut self.owed);
-            self.out.series.push(time, items, Series::Encoded(&self.encoded, name, extra), sample)
-        };
-        around.name.truncate(plain);
-        written
+        around: &Around<'_>,
+        (time, start): (i64, i64),
+        suffix: Suffix,
+        step: Option<usize>,
+        bits: u64,
+    ) {
+        self.name(around, suffix);
+        let (name, hash) = self.names.of(suffix);
+        let step = step.map(|at| self.steps.of(at));
+        if self.form == Form::Plain {
+            let Some(labels) = relabelled(&self.conversion.rules, &self.encoded, name, step) else { return };
+            let when = When { time, start, items: std::mem::take(&mut self.owed) };
+            return self.out.series.push_number(when, Series::Labels(&labels), bits);
+        }
+        let when = When { time, start, items: std::mem::take(&mut self.owed) };
+        let hash = self.out.series.hash().of_both(self.labels_hash, hash);
+        self.out.series.push_number(when, Series::Encoded(&self.encoded, name, step, hash), bits);
     }
 
-    fn relabelled(
+    /// The same of anything else.
+    pub(super) fn series(
         &mut self,
-        name: &str,
+        around: &Around<'_>,
         time: i64,
-        extra: Option<(&str, &str)>,
+        suffix: Suffix,
+        step: Option<usize>,
         sample: impl FnOnce(&mut Body<'_>) -> Result<(), WireError>,
     ) -> Result<(), WireError> {
-        let mut labels = self.encoded.to_labels(name, extra);
-        if !relabel::apply(&self.conversion.rules, &mut labels) || labels.value(METRIC_NAME).is_empty() {
-            return Ok(());
+        self.name(around, suffix);
+        let (name, hash) = self.names.of(suffix);
+        let step = step.map(|at| self.steps.of(at));
+        if self.form == Form::Plain {
+            let Some(labels) = relabelled(&self.conversion.rules, &self.encoded, name, step) else { return Ok(()) };
+            let when = When { time, start: 0, items: std::mem::take(&mut self.owed) };
+            return self.out.series.push(when, Series::Labels(&labels), sample);
         }
-        labels.sort();
-        let items = std::mem::take(&mut self.owed);
-        self.out.series.push(time, items, Series::Labels(&labels), sample)
+        let when = When { time, start: 0, items: std::mem::take(&mut self.owed) };
+        let hash = self.out.series.hash().of_both(self.labels_hash, hash);
+        self.out.series.push(when, Series::Encoded(&self.encoded, name, step, hash), sample)
+    }
+
+    fn name(&mut self, around: &Around<'_>, suffix: Suffix) {
+        if !self.names.has(suffix) {
+            let hash = self.out.series.hash();
+            self.names.set(suffix, &around.name, self.form, (self.out.series.symbols(), hash));
+        }
     }
 
     /// Ends a point: where no series of it is left, the rules dropped it.
@@ -227,6 +261,16 @@ impl<'a> Converter<'a> {
         let items = std::mem::take(&mut self.owed);
         self.out.dropped.add("write_relabel_configs", "write_relabel_configs leave no series of the point", items);
     }
+}
+
+/// The labels of a series as the rules leave them, in order.
+fn relabelled<'l>(rules: &[Rule], encoded: &'l Encoded, name: &'l Own, step: Option<&'l Own>) -> Option<Labels<'l>> {
+    let mut labels = encoded.to_labels(name, step);
+    if !relabel::apply(rules, &mut labels) || labels.value(METRIC_NAME).is_empty() {
+        return None;
+    }
+    labels.sort();
+    Some(labels)
 }
 
 /// Why no point of a metric has a form in remote write.

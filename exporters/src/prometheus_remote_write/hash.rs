@@ -17,6 +17,19 @@ impl Default for Hash {
 }
 
 impl Hash {
+    /// The hash of some numbers.
+    #[inline]
+    pub fn of_numbers(self, numbers: &[u32]) -> u64 {
+        let start = self.seed ^ (numbers.len() as u64).wrapping_mul(ODD);
+        numbers.iter().fold(start, |hash, number| mix(hash ^ u64::from(*number)))
+    }
+
+    /// One hash of two.
+    #[inline]
+    pub fn of_both(self, a: u64, b: u64) -> u64 {
+        mix(mix(self.seed ^ a) ^ b)
+    }
+
     /// The hash of some bytes.
     #[inline]
     pub fn of(self, bytes: &[u8]) -> u64 {

@@ -10,6 +10,7 @@ pub(crate) mod fuzz;
 mod hash;
 mod metadata;
 mod native;
+mod own;
 mod points;
 mod symbols;
 mod timeseries;
@@ -19,8 +20,10 @@ mod version_2;
 mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use pipeline::delivery::{self, BatchSettings, QueueSettings, Recovery, RetrySettings, Sizer};
@@ -28,11 +31,12 @@ use pipeline::doors::Clock;
 use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Reason, Refused, Signal};
 
 pub use config::Config;
-use convert::{Conversion, convert};
+use config::LANES;
+use convert::{Conversion, convert_into};
 use metadata::{MetadataEntries, Told};
 use timeseries::{Message, Most, Request, TimeSeries};
 
-use crate::http_push::Pusher;
+use crate::http_push::{Pusher, snappy};
 use crate::requests::{Answer, Cut, Progress, Requests};
 
 /// `prometheus_remote_write`.
@@ -52,6 +56,7 @@ impl ExporterFactory for Factory {
             age_limit: config.age_limit(),
             clock: context.doors.clock,
             speaks_2: AtomicBool::new(config.message() == Message::V2),
+            spare: Mutex::default(),
             progress: Progress::default(),
             progress_2: Progress::default(),
             told: Told::default(),
@@ -59,13 +64,13 @@ impl ExporterFactory for Factory {
         }))
     }
 
-    /// One batch at a time, so that the samples of a series stay in order; batches of 2,000 points or 5 s, as
-    /// Prometheus sends them.
+    /// One batch at a time, so that the samples of a series stay in order; as soon as there are 2,000 points, or after 5 s,
+    /// as Prometheus sends them. What comes together goes together, as far as the requests at the same time take it.
     fn delivery() -> delivery::Settings {
         let batch = BatchSettings {
             flush_timeout: Duration::from_secs(5),
             min_size: SAMPLES,
-            max_size: SAMPLES,
+            max_size: SAMPLES * LANES,
             sizer: Some(Sizer::Items),
             ..BatchSettings::default()
         };
@@ -82,14 +87,15 @@ impl ExporterFactory for Factory {
         }
     }
 
-    /// Where so many requests at the same time are asked for, a batch fills all of them.
+    /// Where so many requests at the same time are asked for, a batch waits until it fills all of them.
     fn delivery_for(config: &Config) -> delivery::Settings {
         let mut settings = Factory::delivery();
         settings.queue.enabled = config.remote_write_queue.enabled.unwrap_or(settings.queue.enabled);
         settings.queue.queue_size = config.remote_write_queue.queue_size.unwrap_or(settings.queue.queue_size);
         if let Some(batch) = &mut settings.queue.batch {
-            let points = config.asked_lanes().unwrap_or(1).saturating_mul(config.max_samples_per_send.max(1));
-            (batch.min_size, batch.max_size) = (points, points);
+            let points = |lanes: usize| config.max_samples_per_send.max(1).saturating_mul(lanes);
+            batch.min_size = points(config.asked_lanes().unwrap_or(1));
+            batch.max_size = points(config.lanes());
         }
         settings
     }
@@ -107,6 +113,8 @@ struct RemoteWrite {
     clock: Clock,
     /// Whether the far side is still believed to take 2.0.
     speaks_2: AtomicBool,
+    /// The series of the last batch, for the room that they have.
+    spare: Mutex<TimeSeries>,
     progress: Progress,
     progress_2: Progress,
     told: Told,
@@ -139,7 +147,8 @@ impl RemoteWrite {
     }
 
     async fn export_as(&self, message: Message, batch: &Batch) -> Exported {
-        let converted = convert(&self.conversion, message, batch)?;
+        let spare = std::mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
+        let converted = convert_into(&self.conversion, message, batch, spare)?;
         if converted.is_reduced && !self.said_reduced.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "remote write 1.0 has no custom buckets, histograms that ask for them are sent as classic series"
@@ -147,7 +156,9 @@ impl RemoteWrite {
         }
         let requests = Series { exporter: self, series: &converted.series };
         let progress = if message == Message::V1 { &self.progress } else { &self.progress_2 };
-        let receipt = progress.export(batch, &requests, converted.dropped).await?;
+        let exported = progress.export(batch, &requests, converted.dropped).await;
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = converted.series;
+        let receipt = exported?;
         self.tell(&converted.metadata).await;
         Ok(receipt)
     }
@@ -155,7 +166,11 @@ impl RemoteWrite {
     /// Sends types, help texts and units that are due; a refusal costs nothing.
     async fn tell(&self, entries: &MetadataEntries) {
         for due in self.told.due(entries) {
-            match self.send(&due.body, Message::V1).await {
+            let answer = match snappy(&due.body) {
+                Ok(body) => self.send(body, Message::V1).await,
+                Err(answer) => Err(answer),
+            };
+            match answer {
                 Ok(response) if response.status.is_success() => self.told.remember(&due),
                 Ok(response) => {
                     let reason = self.pusher.reason(&response);
@@ -174,21 +189,22 @@ impl RemoteWrite {
     }
 
     /// One attempt at one request.
-    async fn write(&self, request: &Request, message: Message) -> Answer {
-        let response = match self.send(&request.body, message).await {
+    async fn write(&self, request: &Request, body: Bytes, series: &TimeSeries) -> Answer {
+        let response = match self.send(body, series.message()).await {
             Ok(response) => response,
             Err(answer) => return answer,
         };
-        match message {
+        match series.message() {
             Message::V1 => answer::of_1(&self.pusher, &response),
-            Message::V2 => match answer::of_2(&self.pusher, &response, request) {
+            Message::V2 => match answer::of_2(&self.pusher, &response, request, || series.repeats(request)) {
                 Ok(answer) => answer,
                 Err(reason) => self.fall_back(reason),
             },
         }
     }
 
-    async fn send(&self, body: &[u8], message: Message) -> Result<pipeline::net::http::Response, Answer> {
+    /// Sends a compressed body.
+    async fn send(&self, body: Bytes, message: Message) -> Result<pipeline::net::http::Response, Answer> {
         let mut headers = HeaderMap::new();
         let version = match message {
             Message::V1 => "0.1.0",
@@ -199,7 +215,7 @@ impl RemoteWrite {
             }
         };
         headers.insert("x-prometheus-remote-write-version", HeaderValue::from_static(version));
-        self.pusher.push(body, headers).await
+        self.pusher.push_compressed(body, headers).await
     }
 
     /// From now on 1.0 is written; the batch at hand begins anew.
@@ -225,7 +241,8 @@ struct Series<'a> {
 
 /// What becomes of some samples of a lane.
 enum Next {
-    Send(Request),
+    /// The request without its body, and that, compressed: what was not is large, and several are on their way.
+    Send(Request, Result<Bytes, Answer>),
     /// They are too old.
     Expired,
 }
@@ -244,7 +261,10 @@ impl Requests for Series<'_> {
         }
         let limits = self.exporter.most;
         let cut = self.series.cut(lane, from, Most { samples: limits.samples.min(most), ..limits })?;
-        Some(Cut { request: Next::Send(cut.request), entries: cut.entries, items: cut.items })
+        let Cut { mut request, entries, items } = cut;
+        let body = snappy(&request.body);
+        self.series.reuse(std::mem::take(&mut request.body));
+        Some(Cut { request: Next::Send(request, body), entries, items })
     }
 
     fn name(&self, lane: usize, entry: usize) -> Option<String> {
@@ -253,7 +273,8 @@ impl Requests for Series<'_> {
 
     async fn send(&self, request: Next) -> Answer {
         match request {
-            Next::Send(request) => self.exporter.write(&request, self.series.message()).await,
+            Next::Send(request, Ok(body)) => self.exporter.write(&request, body, self.series).await,
+            Next::Send(_, Err(answer)) => answer,
             Next::Expired => Answer::Reject(Reason::new("too_old", "the sample is older than sample_age_limit")),
         }
     }

@@ -1,14 +1,16 @@
 //! The points of a metric as series: their samples, staleness markers and exemplars.
 
 use pipeline::otlp::WireError;
-use pipeline::otlp::bound;
+use pipeline::otlp::fields::{exponential_point, histogram_point, number_point, summary_point};
 use pipeline::otlp::view::{
     Exemplar, ExponentialPoint, HistogramPoint, KeyValues, NO_RECORDED_VALUE, Number, NumberPoint, SummaryPoint,
 };
 
 use super::body::Body;
 use super::convert::{Converter, CustomBuckets};
+use super::encoded::Form;
 use super::native::{self, When};
+use super::own::Suffix;
 use super::timeseries::Message;
 use crate::translation::names::Namer;
 use crate::translation::native::has_form;
@@ -37,7 +39,7 @@ impl<'a> Converter<'a> {
             return Ok(());
         }
         let Some(time) = self.time(around, point.time) else { return Ok(()) };
-        if !self.begin_point(around, point.attributes(), "", 1)? {
+        if !self.begin_point(around, (point.raw, number_point::ATTRIBUTES), "", 1)? {
             return Ok(());
         }
         let counts = self.kind == Type::Counter;
@@ -47,20 +49,29 @@ impl<'a> Converter<'a> {
         if is_sum {
             self.exemplars.read(point.exemplars())?;
         }
-        let taken = std::mem::take(&mut self.exemplars);
-        let namer = around.label_namer();
-        self.series(around, time, "", None, |out| {
-            out.sample(time, start, bits);
-            taken.all().try_for_each(|e| write_exemplar(out, e, time, namer))
-        })?;
-        self.exemplars = taken;
+        if self.exemplars.is_empty() {
+            self.number_series(around, (time, start), Suffix::None, None, bits);
+        } else {
+            let taken = std::mem::take(&mut self.exemplars);
+            let namer = around.label_namer();
+            self.series(around, time, Suffix::None, None, |out| {
+                out.sample(time, start, bits);
+                taken.all().try_for_each(|e| write_exemplar(out, e, time, namer))
+            })?;
+            self.exemplars = taken;
+        }
         self.end_point();
         Ok(())
     }
 
     pub(super) fn histogram(&mut self, around: &mut Around<'a>, point: &HistogramPoint<'a>) -> Result<(), WireError> {
         let Some(time) = self.time(around, point.time) else { return Ok(()) };
-        if !self.begin_point(around, point.attributes(), "le", point.explicit_bounds().count() + 3)? {
+        if !self.begin_point(
+            around,
+            (point.raw, histogram_point::ATTRIBUTES),
+            "le",
+            point.explicit_bounds().count() + 3,
+        )? {
             return Ok(());
         }
         self.exemplars.clear();
@@ -73,7 +84,7 @@ impl<'a> Converter<'a> {
         self.out.is_reduced |= self.custom == CustomBuckets::Only && !custom;
         if custom {
             let when = When { time, start, is_gauge: self.kind == Type::GaugeHistogram, scraped: around.scraped };
-            self.series(around, time, "", None, |out| {
+            self.series(around, time, Suffix::None, None, |out| {
                 out.histogram(|out| native::write_custom(out, point, when))?;
                 taken.all().try_for_each(|e| write_exemplar(out, e, time, namer))
             })?;
@@ -81,16 +92,21 @@ impl<'a> Converter<'a> {
         if !custom || self.custom == CustomBuckets::AndClassic {
             let mut below = f64::NEG_INFINITY;
             let mut count = 0u64;
+            let mut step = 0;
             let mut bucket = |this: &mut Self, bound: f64, count: u64| {
-                this.write_bound(around.scraped, bound);
-                let label = std::mem::take(&mut this.bound);
-                let written = this.series(around, time, "_bucket", Some(("le", &label)), |out| {
-                    out.sample(time, start, sample_bits(as_float(count), stale));
-                    taken.within(below, bound).try_for_each(|e| write_exemplar(out, e, time, namer))
-                });
-                this.bound = label;
+                this.steps.set(step, ("le", around.scraped), bound, (this.form, this.out.series.symbols()));
+                let bits = sample_bits(as_float(count), stale);
+                if taken.is_empty() {
+                    this.number_series(around, (time, start), Suffix::Bucket, Some(step), bits);
+                } else {
+                    this.series(around, time, Suffix::Bucket, Some(step), |out| {
+                        out.sample(time, start, bits);
+                        taken.within(below, bound).try_for_each(|e| write_exemplar(out, e, time, namer))
+                    })?;
+                }
+                step += 1;
                 below = bound;
-                written
+                Ok(())
             };
             for (bound, in_bucket) in point.explicit_bounds().zip(point.bucket_counts()) {
                 count = count.saturating_add(in_bucket?);
@@ -100,13 +116,9 @@ impl<'a> Converter<'a> {
                 }
             }
             bucket(self, f64::INFINITY, point.count)?;
-            let sum = point.sum.map(|sum| ("_sum", sum));
-            for (suffix, value) in sum.into_iter().chain([("_count", as_float(point.count))]) {
-                let bits = sample_bits(value, stale);
-                self.series(around, time, suffix, None, |out| {
-                    out.sample(time, start, bits);
-                    Ok(())
-                })?;
+            let sum = point.sum.map(|sum| (Suffix::Sum, sum));
+            for (suffix, value) in sum.into_iter().chain([(Suffix::Count, as_float(point.count))]) {
+                self.number_series(around, (time, start), suffix, None, sample_bits(value, stale));
             }
         }
         self.exemplars = taken;
@@ -125,7 +137,7 @@ impl<'a> Converter<'a> {
             return Ok(());
         }
         let Some(time) = self.time(around, point.time) else { return Ok(()) };
-        if !self.begin_point(around, point.attributes(), "", 1)? {
+        if !self.begin_point(around, (point.raw, exponential_point::ATTRIBUTES), "", 1)? {
             return Ok(());
         }
         self.exemplars.clear();
@@ -134,7 +146,7 @@ impl<'a> Converter<'a> {
         let namer = around.label_namer();
         let start = self.start(point.start, point.time, point.flags & NO_RECORDED_VALUE != 0);
         let when = When { time, start, is_gauge: self.kind == Type::GaugeHistogram, scraped: around.scraped };
-        self.series(around, time, "", None, |out| {
+        self.series(around, time, Suffix::None, None, |out| {
             out.histogram(|out| native::write(out, point, when))?;
             taken.all().try_for_each(|e| write_exemplar(out, e, time, namer))
         })?;
@@ -145,28 +157,25 @@ impl<'a> Converter<'a> {
 
     pub(super) fn summary(&mut self, around: &mut Around<'a>, point: &SummaryPoint<'a>) -> Result<(), WireError> {
         let Some(time) = self.time(around, point.time) else { return Ok(()) };
-        if !self.begin_point(around, point.attributes(), "quantile", point.quantiles().count() + 2)? {
+        if !self.begin_point(
+            around,
+            (point.raw, summary_point::ATTRIBUTES),
+            "quantile",
+            point.quantiles().count() + 2,
+        )? {
             return Ok(());
         }
         let stale = point.flags & NO_RECORDED_VALUE != 0;
         let start = self.start(point.start, point.time, stale);
-        for quantile in point.quantiles() {
+        for (step, quantile) in point.quantiles().enumerate() {
             let quantile = quantile?;
-            self.write_bound(around.scraped, quantile.quantile);
-            let label = std::mem::take(&mut self.bound);
+            let number = quantile.quantile;
+            self.steps.set(step, ("quantile", around.scraped), number, (self.form, self.out.series.symbols()));
             let bits = sample_bits(quantile.value, stale);
-            self.series(around, time, "", Some(("quantile", &label)), |out| {
-                out.sample(time, start, bits);
-                Ok(())
-            })?;
-            self.bound = label;
+            self.number_series(around, (time, start), Suffix::None, Some(step), bits);
         }
-        for (suffix, value) in [("_sum", point.sum), ("_count", as_float(point.count))] {
-            let bits = sample_bits(value, stale);
-            self.series(around, time, suffix, None, |out| {
-                out.sample(time, start, bits);
-                Ok(())
-            })?;
+        for (suffix, value) in [(Suffix::Sum, point.sum), (Suffix::Count, as_float(point.count))] {
+            self.number_series(around, (time, start), suffix, None, sample_bits(value, stale));
         }
         self.end_point();
         Ok(())
@@ -177,13 +186,33 @@ impl<'a> Converter<'a> {
     fn begin_point(
         &mut self,
         around: &mut Around<'a>,
-        attributes: KeyValues<'a>,
+        (point, attributes): (&'a [u8], u32),
         extra: &'static str,
         series: usize,
     ) -> Result<bool, WireError> {
         self.encoded.clear();
         let (encoded, out, form) = (&mut self.encoded, &mut self.out.series, self.form);
-        around.point_labels(attributes, extra, |name, value| encoded.add(form, out.symbols(), name, value, extra))?;
+        let is_there = match form {
+            Form::Message(message) => {
+                if self.shared_of != around.scope_number() {
+                    self.shared_of = around.scope_number();
+                    self.shared.clear();
+                    around.shared_labels(|name, value| self.shared.add(message, out.symbols(), name, value));
+                }
+                let namer = around.label_namer();
+                encoded.add_point(message, out.symbols(), (point, attributes), &self.shared, (extra, namer))
+            }
+            Form::Plain => false,
+        };
+        if !is_there {
+            encoded.clear();
+            let attributes = KeyValues::new(point, attributes);
+            around
+                .point_labels(attributes, extra, |name, value| encoded.add(form, out.symbols(), name, value, extra))?;
+        }
+        if form != Form::Plain {
+            self.labels_hash = encoded.hash(self.message, out.hash());
+        }
         let each = self.encoded.len() + around.name.len() + SERIES_OVERHEAD;
         let fits = self.out.series.byte_len().saturating_add(each.saturating_mul(series)) <= MOST_BYTES;
         if !fits {
@@ -207,15 +236,6 @@ impl<'a> Converter<'a> {
     /// When a point began to count, in milliseconds since 1970, for the message that has a place for it.
     fn start(&self, start: u64, time: u64, stale: bool) -> i64 {
         if self.message == Message::V2 && !stale && start <= time { milliseconds(start) } else { 0 }
-    }
-
-    fn write_bound(&mut self, scraped: bool, bound: f64) {
-        self.bound.clear();
-        if scraped {
-            bound::write_canonical(&mut self.bound, bound);
-        } else {
-            bound::write_plain(&mut self.bound, bound);
-        }
     }
 }
 

@@ -40,6 +40,15 @@ impl Symbols {
         self.slots[slot]
     }
 
+    /// Forgets them all.
+    pub fn clear(&mut self) {
+        if self.ends.len() > 1 {
+            self.texts.clear();
+            self.ends.truncate(1);
+            self.slots.fill(0);
+        }
+    }
+
     /// What a symbol stands for.
     pub fn text(&self, symbol: Symbol) -> &str {
         let at = symbol as usize;

@@ -6,14 +6,16 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::ops::Range;
 
+use pipeline::buffers::Buffers;
 use pipeline::otlp::WireError;
 use pipeline::otlp::wire::Fields;
 use pipeline::otlp::write::Writer;
 use pipeline::relabel::labels::Labels;
 
-use super::body::{Body, Exemplar};
-use super::encoded::{Encoded, write_label};
+use super::body::{Body, Exemplar, Stamp};
+use super::encoded::{Encoded, write_header, write_label};
 use super::hash::Hash;
+use super::own::Own;
 use super::symbols::{Symbol, Symbols};
 use super::version_2;
 use crate::requests::Cut;
@@ -32,6 +34,10 @@ pub enum Message {
 /// `prompb.WriteRequest`.
 const TIMESERIES: u32 = 1;
 
+/// A batch that became more does not leave its allocations to the next.
+const MOST_KEPT_BYTES: usize = 4 << 20;
+const MOST_KEPT_ENTRIES: usize = 20_000;
+
 /// Encoded time series.
 #[derive(Default)]
 pub struct TimeSeries {
@@ -45,6 +51,12 @@ pub struct TimeSeries {
     pub(super) families: Vec<Family>,
     entries: Vec<Entry>,
     lanes: Vec<Range<usize>>,
+    hash: Hash,
+    stamp: Stamp,
+    /// Where the entries are ordered.
+    ordered: Vec<Entry>,
+    /// For requests.
+    buffers: Buffers,
 }
 
 /// Type, help text and unit, of 2.0.
@@ -64,6 +76,8 @@ pub(super) struct Entry {
     pub labels: Span,
     pub exemplars: Span,
     pub family: u32,
+    /// The same for all samples of a series; it decides about the lane.
+    hash: u32,
     /// Points of the batch that begin here: 1 for the first series of a point, else 0.
     items: u16,
     pub is_histogram: bool,
@@ -95,10 +109,22 @@ impl Span {
 /// Where the labels of a series come from.
 #[derive(Clone, Copy)]
 pub enum Series<'a, 'b> {
-    /// Those of a point, with the name of the series and perhaps one more.
-    Encoded(&'a Encoded, &'a str, Option<(&'a str, &'a str)>),
+    /// Those of a point, with the name of the series and perhaps one more, and a hash that is the same for all samples
+    /// of the series.
+    Encoded(&'a Encoded, &'a Own, Option<&'a Own>, u64),
     /// Sorted.
     Labels(&'a Labels<'b>),
+}
+
+/// What is said of a sample beside labels and value.
+#[derive(Clone, Copy, Debug)]
+pub struct When {
+    /// Milliseconds since 1970.
+    pub time: i64,
+    /// The same of its start, 0 where it is not known or the message has no place for it.
+    pub start: i64,
+    /// Points of the batch that begin with it.
+    pub items: usize,
 }
 
 /// The most that goes into one request.
@@ -121,14 +147,25 @@ pub struct Request {
     pub histograms: usize,
     /// Points of the batch that begin in it.
     pub items: usize,
-    /// Whether a series is in it twice.
-    pub repeats: bool,
+    /// Where its samples stand: their lane, and the number of the first.
+    pub place: (usize, usize),
 }
 
 impl TimeSeries {
-    /// None yet, with room for so many bytes.
-    pub fn new(message: Message, room: usize) -> TimeSeries {
-        TimeSeries { message, bytes: Writer::with_capacity(room), ..TimeSeries::default() }
+    /// Forgets everything but its allocations, which are not kept where they are very large, and takes series anew.
+    pub fn begin(&mut self, message: Message) {
+        if self.bytes.as_slice().len() > MOST_KEPT_BYTES || self.entries.len() > MOST_KEPT_ENTRIES {
+            *self = TimeSeries { buffers: self.buffers.clone(), ..TimeSeries::default() };
+        }
+        self.message = message;
+        self.bytes.clear();
+        self.refs.clear();
+        self.symbols.clear();
+        self.exemplars.clear();
+        self.families.clear();
+        self.entries.clear();
+        self.lanes.clear();
+        self.stamp = Stamp::default();
     }
 
     /// What is said of the series to come, in 2.0.
@@ -139,14 +176,40 @@ impl TimeSeries {
         }
     }
 
+    /// Adds the series of one number, as bits, in the family told last.
+    #[inline]
+    pub fn push_number(&mut self, when: When, series: Series<'_, '_>, bits: u64) {
+        let Series::Encoded(encoded, name, extra, hash) = series else { return self.push_plainly(when, series, bits) };
+        if self.message == Message::V2 {
+            return self.push_plainly(when, series, bits);
+        }
+        // All lengths are known, so that nothing is moved later.
+        let pieces = encoded.pieces(name, extra);
+        let label_bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let start = self.bytes.len();
+        let sample = self.stamp.sample(when.time, bits);
+        write_header(&mut self.bytes, TIMESERIES, label_bytes + sample.len());
+        let labels = self.bytes.len();
+        pieces.iter().filter(|piece| !piece.is_empty()).for_each(|piece| self.bytes.raw(piece));
+        self.bytes.raw(sample);
+        self.add(when, hash, start, labels..labels + label_bytes, (self.exemplars.len(), false));
+    }
+
+    fn push_plainly(&mut self, when: When, series: Series<'_, '_>, bits: u64) {
+        let written = self.push(when, series, |out| {
+            out.sample(when.time, when.start, bits);
+            Ok(())
+        });
+        debug_assert_eq!(written, Ok(()), "a number can always be written");
+    }
+
     /// Adds the series of one sample, in the family told last.
     ///
     /// # Errors
     /// Those of `sample`.
     pub fn push(
         &mut self,
-        time: i64,
-        items: usize,
+        when: When,
         series: Series<'_, '_>,
         sample: impl FnOnce(&mut Body<'_>) -> Result<(), WireError>,
     ) -> Result<(), WireError> {
@@ -171,16 +234,34 @@ impl TimeSeries {
             let moved = self.bytes.len() - before;
             labels = labels.start + moved..labels.end + moved;
         }
+        let hash = match series {
+            Series::Encoded(_, _, _, hash) => hash,
+            Series::Labels(_) => self.labels_hash(&labels),
+        };
+        self.add(when, hash, start, labels, (first_exemplar, is_histogram));
+        written
+    }
+
+    #[inline]
+    fn add(
+        &mut self,
+        when: When,
+        hash: u64,
+        start: usize,
+        labels: Range<usize>,
+        (first_exemplar, is_histogram): (usize, bool),
+    ) {
         self.entries.push(Entry {
-            time,
+            time: when.time,
             bytes: Span::new(start..self.bytes.len()),
             labels: Span::new(labels),
             exemplars: Span::new(first_exemplar..self.exemplars.len()),
             family: u32::try_from(self.families.len().saturating_sub(1)).unwrap_or(0),
-            items: u16::try_from(items).unwrap_or(u16::MAX),
+            #[allow(clippy::cast_possible_truncation, reason = "half of it is wanted")]
+            hash: (hash >> 32) as u32,
+            items: u16::try_from(when.items).unwrap_or(u16::MAX),
             is_histogram,
         });
-        written
     }
 
     fn write_labels(&mut self, series: Series<'_, '_>) -> Range<usize> {
@@ -188,7 +269,9 @@ impl TimeSeries {
             Message::V1 => {
                 let start = self.bytes.len();
                 match series {
-                    Series::Encoded(encoded, name, extra) => encoded.write(&mut self.bytes, name, extra),
+                    Series::Encoded(encoded, name, extra, _) => {
+                        encoded.pieces(name, extra).iter().for_each(|piece| self.bytes.raw(piece));
+                    }
                     Series::Labels(labels) => {
                         labels.iter().for_each(|(name, value)| write_label(&mut self.bytes, name, value));
                     }
@@ -198,9 +281,7 @@ impl TimeSeries {
             Message::V2 => {
                 let start = self.refs.len();
                 match series {
-                    Series::Encoded(encoded, name, extra) => {
-                        encoded.write_refs(&mut self.refs, &mut self.symbols, name, extra);
-                    }
+                    Series::Encoded(encoded, name, extra, _) => encoded.write_refs(&mut self.refs, name, extra),
                     Series::Labels(labels) => {
                         for (name, value) in labels.iter() {
                             self.refs.extend([self.symbols.intern(name), self.symbols.intern(value)]);
@@ -215,6 +296,11 @@ impl TimeSeries {
     /// The symbols of this batch, for [`Encoded::add`].
     pub fn symbols(&mut self) -> &mut Symbols {
         &mut self.symbols
+    }
+
+    /// How texts and labels of this batch are hashed.
+    pub fn hash(&self) -> Hash {
+        self.hash
     }
 
     /// Bytes of all series.
@@ -232,17 +318,26 @@ impl TimeSeries {
             self.lanes = std::iter::once(0..self.entries.len()).collect();
             return;
         }
-        let hash = Hash::default();
-        let mut by_lane: Vec<Vec<Entry>> = vec![Vec::with_capacity(self.entries.len() / lanes); lanes];
-        for entry in &self.entries {
-            by_lane[self.series_hash(hash, entry) as usize % lanes].push(entry.clone());
+        let lane_of = |entry: &Entry| entry.hash as usize % lanes;
+        let mut ends = vec![0; lanes];
+        self.entries.iter().for_each(|entry| ends[lane_of(entry)] += 1);
+        let mut end = 0;
+        for lane in &mut ends {
+            let start = end;
+            end += *lane;
+            *lane = start;
         }
-        self.entries.clear();
+        self.ordered.clone_from(&self.entries);
+        for entry in &self.entries {
+            let place = &mut ends[lane_of(entry)];
+            self.ordered[*place] = entry.clone();
+            *place += 1;
+        }
+        std::mem::swap(&mut self.entries, &mut self.ordered);
         self.lanes.clear();
-        for mut entries in by_lane {
-            let start = self.entries.len();
-            self.entries.append(&mut entries);
-            self.lanes.push(start..self.entries.len());
+        for end in ends {
+            let start = self.lanes.last().map_or(0, |lane| lane.end);
+            self.lanes.push(start..end);
         }
     }
 
@@ -278,14 +373,13 @@ impl TimeSeries {
         let entries = &entries[..count];
         let histograms = entries.iter().filter(|e| e.is_histogram).count();
         let items = items(entries);
-        let request = Request {
-            body,
-            samples: entries.len() - histograms,
-            histograms,
-            items,
-            repeats: entries.len() > 1 && entries[0].time != entries[count - 1].time && self.repeats(entries),
-        };
+        let request = Request { body, samples: entries.len() - histograms, histograms, items, place: (lane, from) };
         Some(Cut { request, entries: count, items })
+    }
+
+    /// Takes back the body of a request that is not needed any more.
+    pub fn reuse(&self, body: Vec<u8>) {
+        self.buffers.keep(body);
     }
 
     /// The name of a sample's series, for a person.
@@ -334,7 +428,7 @@ impl TimeSeries {
             bytes <= most_bytes
         });
         let entries = &entries[..fitting.count().max(1)];
-        let mut request = Vec::with_capacity(entries.iter().map(|e| e.bytes.len()).sum());
+        let mut request = self.buffers.take(entries.iter().map(|e| e.bytes.len()).sum());
         let mut rest = entries;
         while let Some(first) = rest.first() {
             // Neighbours are copied at once.
@@ -346,18 +440,19 @@ impl TimeSeries {
         (request, entries.len())
     }
 
-    fn repeats(&self, entries: &[Entry]) -> bool {
-        let hash = Hash::default();
+    /// Whether a series is in a request twice.
+    pub fn repeats(&self, request: &Request) -> bool {
+        let (lane, from) = request.place;
+        let entries = self.rest(lane, from);
+        let entries = &entries[..entries.len().min(request.samples + request.histograms)];
         let mut seen = HashSet::with_capacity(entries.len());
-        !entries.iter().all(|entry| seen.insert(self.series_hash(hash, entry)))
+        !entries.iter().all(|entry| seen.insert(self.labels_hash(&entry.labels.range())))
     }
 
-    fn series_hash(&self, hash: Hash, entry: &Entry) -> u64 {
+    fn labels_hash(&self, labels: &Range<usize>) -> u64 {
         match self.message {
-            Message::V1 => hash.of(&self.bytes.as_slice()[entry.labels.range()]),
-            Message::V2 => self.refs[entry.labels.range()]
-                .iter()
-                .fold(0, |all, symbol| hash.of(&(all ^ u64::from(*symbol)).to_le_bytes())),
+            Message::V1 => self.hash.of(&self.bytes.as_slice()[labels.clone()]),
+            Message::V2 => self.hash.of_numbers(&self.refs[labels.clone()]),
         }
     }
 }

@@ -23,6 +23,11 @@ impl<'a> Exemplars<'a> {
         self.list.clear();
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Takes them in.
     ///
     /// # Errors

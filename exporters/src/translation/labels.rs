@@ -135,6 +135,15 @@ impl<'a> Labels<'a> {
     /// Hands over what was gathered, in order: without `__name__`, and without `extra` (`le`, `quantile`), whose place
     /// the series' own takes.
     pub fn resolve(&mut self, extra: &str, mut take: impl FnMut(&str, &str)) {
+        self.each(|name, value| {
+            if !name.is_empty() && name != METRIC_NAME && name != extra && !value.is_empty() {
+                take(name, value);
+            }
+        });
+    }
+
+    /// Hands over what was gathered, in order, each name once, with names and values that no label may have.
+    pub fn each(&mut self, mut take: impl FnMut(&str, &str)) {
         let Labels { made, gathered, order, joined, .. } = self;
         let text = |t: Text<'a>| match t {
             Text::Lent(text) => text,
@@ -152,10 +161,6 @@ impl<'a> Labels<'a> {
         }
         for group in order.chunk_by(|a, b| !as_before && name_of(*a) == name_of(*b)) {
             let Some(last) = group.last().map(|at| &gathered[*at]) else { continue };
-            let name = text(last.name);
-            if name.is_empty() || name == METRIC_NAME || name == extra {
-                continue;
-            }
             let taken = &group[group.partition_point(|at| gathered[*at].origin < last.origin)..];
             let value = match taken {
                 [only] => text(gathered[*only].value),
@@ -165,9 +170,7 @@ impl<'a> Labels<'a> {
                     joined.as_str()
                 }
             };
-            if !value.is_empty() {
-                take(name, value);
-            }
+            take(text(last.name), value);
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Around<'a> {
     attributes: Vec<KeyValue<'a>>,
     /// The latest point of the resource that was not scraped, nanoseconds since 1970; 0 for none.
     latest: u64,
+    /// How many scopes there were so far.
+    scopes: usize,
 }
 
 /// Hands over every metric of a batch.
@@ -53,6 +55,7 @@ pub fn walk<'a>(translation: &'a Translation, batch: &'a Batch, to: &mut impl Me
         translation,
         attributes: Vec::new(),
         latest: 0,
+        scopes: 0,
     };
     for part in batch.parts() {
         for group in resources(part) {
@@ -78,6 +81,18 @@ impl<'a> Around<'a> {
         self.labels.add_attributes(attributes, namer)?;
         self.labels.resolve(extra, take);
         Ok(())
+    }
+
+    /// The number of the scope; with it changes what its points share.
+    pub fn scope_number(&self) -> usize {
+        self.scopes
+    }
+
+    /// Hands over the labels that all points of the scope share, in order, each name once, with names and values that no
+    /// label may have.
+    pub fn shared_labels(&mut self, take: impl FnMut(&str, &str)) {
+        self.labels.next_point();
+        self.labels.each(take);
     }
 
     /// The labels of the `target_info` series.
@@ -127,6 +142,7 @@ impl<'a> Around<'a> {
     fn scope(&mut self, scope: ScopeGroup<'a>) -> Result<(), WireError> {
         let (name, version) = scope.name_and_version()?;
         self.scraped = name == SCRAPED;
+        self.scopes += 1;
         self.labels.clear();
         self.resource_labels()?;
         if self.translation.scope_labels && !self.scraped {

@@ -31,7 +31,7 @@ use super::parts::{ExporterPart, Opens, Parts, ReceiverPart};
 use super::retire::{Leaving, is_same, lock};
 use super::supervise::{self, Waiting};
 use super::{Failure, GOODBYE, Graph, MOST_FAILURES, Reloaded, Running};
-use crate::component::Receiver;
+use crate::component::{Ending, Receiver};
 use crate::config::ComponentId;
 use crate::plan::Plan;
 use crate::telemetry::Kind;
@@ -182,7 +182,7 @@ impl Running {
         let until = Instant::now() + self.shutdown_timeout;
         let stopping: Vec<_> = self.receivers.iter_mut().filter(|task| !stays(&task.part)).collect();
         let stopped = stopping.iter().filter(|task| !task.is_over()).map(|task| task.part.clone()).collect();
-        stopping.iter().for_each(|task| task.stop());
+        stopping.iter().for_each(|task| task.stop(parts.ending(&task.part)));
         let unfinished = join_all(stopping.into_iter().map(|task| task.join(until))).await;
         for what in unfinished.into_iter().flatten() {
             tracing::error!("did not end in time, so that a reload cut it off: {what}");
@@ -220,7 +220,7 @@ impl Running {
         let here = self.parts.clone();
         let until = Instant::now() + self.shutdown_timeout.max(GOODBYE);
         let came: Vec<_> = self.receivers.iter_mut().filter(|task| !here.runs(&task.part)).collect();
-        came.iter().for_each(|task| task.stop());
+        came.iter().for_each(|task| task.stop(here.ending(&task.part)));
         join_all(came.into_iter().map(|task| task.join(until))).await;
         self.receivers.retain(|task| here.runs(&task.part));
         for part in stopped {
@@ -277,6 +277,11 @@ impl Parts {
     /// Whether it is this very receiver that runs here.
     fn runs(&self, part: &Arc<ReceiverPart>) -> bool {
         self.receivers.get(&part.id).is_some_and(|here| Arc::ptr_eq(here, part))
+    }
+
+    /// What becomes of a receiver that is not this one here.
+    fn ending(&self, part: &ReceiverPart) -> Ending {
+        if self.receivers.contains_key(&part.id) { Ending::Replaced } else { Ending::Removed }
     }
 
     fn has_exporter(&self, part: &Arc<ExporterPart>) -> bool {

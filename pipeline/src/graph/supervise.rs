@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Failure;
 use super::parts::ReceiverPart;
-use crate::component::{Error, Life, Outputs, Receiver};
+use crate::component::{Ending, Error, Life, Outputs, Receiver};
 use crate::config::ComponentId;
 use crate::telemetry::{Kind, Meter, Reporter};
 
@@ -35,6 +35,7 @@ pub(super) struct Waiting {
 pub(super) struct Task {
     pub(super) part: Arc<ReceiverPart>,
     stop: CancellationToken,
+    ending: Arc<OnceLock<Ending>>,
     /// Until it is joined.
     task: Option<JoinHandle<()>>,
 }
@@ -56,17 +57,18 @@ pub(super) fn start(
     failures: mpsc::Sender<Failure>,
 ) -> (Task, Waiting) {
     let (start, started) = oneshot::channel();
-    let running = part.clone().supervise(instance, stop.clone(), start, failures);
+    let ending = Arc::<OnceLock<Ending>>::default();
+    let running = part.clone().supervise(instance, (stop.clone(), ending.clone()), start, failures);
     // A tracker of its own: the frame's waits for the components' tasks, after the receivers.
     let task = Some(TaskTracker::new().spawn(running));
-    (Task { part: part.clone(), stop, task }, Waiting { id: part.id.clone(), started })
+    (Task { part: part.clone(), stop, ending, task }, Waiting { id: part.id.clone(), started })
 }
 
 impl ReceiverPart {
     async fn supervise(
         self: Arc<Self>,
         mut receiver: Option<Box<dyn Receiver>>,
-        stop: CancellationToken,
+        (stop, ending): (CancellationToken, Arc<OnceLock<Ending>>),
         start: oneshot::Sender<Result<(), Failure>>,
         failures: mpsc::Sender<Failure>,
     ) {
@@ -82,7 +84,7 @@ impl ReceiverPart {
                 None => build(context.clone()),
             };
             let end = match built {
-                Ok(receiver) => run(receiver, outputs, &stop, &mut start, &reporter).await,
+                Ok(receiver) => run(receiver, outputs, (&stop, &ending), &mut start, &reporter).await,
                 Err(error) => End::Failed(error),
             };
             let failure = match end {
@@ -127,8 +129,9 @@ impl ReceiverPart {
 }
 
 impl Task {
-    /// Tells it to take nothing new and to end.
-    pub(super) fn stop(&self) {
+    /// Tells it to take nothing new and to end, and why.
+    pub(super) fn stop(&self, ending: Ending) {
+        let _ = self.ending.set(ending);
         self.stop.cancel();
     }
 
@@ -160,12 +163,12 @@ enum End {
 async fn run(
     receiver: Box<dyn Receiver>,
     outputs: &Outputs,
-    stop: &CancellationToken,
+    (stop, ending): (&CancellationToken, &Arc<OnceLock<Ending>>),
     start: &mut Option<oneshot::Sender<Result<(), Failure>>>,
     reporter: &Reporter,
 ) -> End {
     let ready = Arc::new(Notify::new());
-    let life = Life::new(stop.clone(), ready.clone());
+    let life = Life::new(stop.clone(), ready.clone()).with_ending(ending.clone());
     let (outputs, running_life) = (outputs.clone(), life.clone());
     let running = AssertUnwindSafe(async move { receiver.run(outputs, running_life).await }).catch_unwind();
     tokio::pin!(running);

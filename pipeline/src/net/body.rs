@@ -11,6 +11,8 @@ use http_body_util::BodyExt;
 use smallvec::SmallVec;
 use tokio::time::Duration;
 
+use crate::buffers::Buffers;
+
 /// A body that is already there: chunks in order, then trailers. Clone is a reference count for each chunk.
 #[derive(Clone, Debug, Default)]
 pub struct Chunks {
@@ -123,7 +125,23 @@ pub enum ReadError {
 ///
 /// # Errors
 /// `TooLarge` as soon as it is known, even from the declared length alone; `Stalled`; `Broken`.
-pub async fn read_capped<B>(mut body: B, most: usize, patience: Option<Duration>) -> Result<Whole, ReadError>
+pub async fn read_capped<B>(body: B, most: usize, patience: Option<Duration>) -> Result<Whole, ReadError>
+where
+    B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
+{
+    read_capped_into(body, most, patience, &Buffers::default()).await
+}
+
+/// The same; a body of several pieces gets its buffer from `buffers`.
+///
+/// # Errors
+/// See there.
+pub async fn read_capped_into<B>(
+    mut body: B,
+    most: usize,
+    patience: Option<Duration>,
+    buffers: &Buffers,
+) -> Result<Whole, ReadError>
 where
     B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
 {
@@ -131,7 +149,8 @@ where
     if expected.lower() > most as u64 {
         return Err(ReadError::TooLarge { most });
     }
-    let mut pieces = Pieces::new(usize::try_from(expected.exact().unwrap_or(0)).unwrap_or(0));
+    let expected = usize::try_from(expected.exact().unwrap_or(0)).unwrap_or(0);
+    let mut pieces = Pieces { buffers: buffers.clone(), ..Pieces::new(expected) };
     let mut trailers = None;
     while let Some(frame) = next_frame(&mut body, patience).await? {
         match frame.into_data() {
@@ -215,12 +234,13 @@ where
 #[derive(Debug, Default)]
 pub struct Pieces {
     first: Bytes,
-    rest: BytesMut,
+    rest: Vec<u8>,
     expected: usize,
+    buffers: Buffers,
 }
 
 /// Never reserve more than this on the word of a header alone.
-const MOST_RESERVED_UNSEEN: usize = 1024 * 1024;
+const MOST_RESERVED_UNSEEN: usize = 4 * 1024 * 1024;
 
 impl Pieces {
     /// Nothing yet; about `expected` bytes are announced.
@@ -246,7 +266,7 @@ impl Pieces {
         }
         if self.rest.is_empty() {
             let announced = self.expected.min(MOST_RESERVED_UNSEEN);
-            self.rest.reserve(announced.max(self.first.len() + piece.len()));
+            self.rest = self.buffers.take(announced.max(self.first.len() + piece.len()));
             self.rest.extend_from_slice(&std::mem::take(&mut self.first));
         }
         self.rest.extend_from_slice(&piece);
@@ -254,7 +274,7 @@ impl Pieces {
 
     /// All of it.
     pub fn into_bytes(self) -> Bytes {
-        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
+        if self.rest.is_empty() { self.first } else { self.buffers.lend(self.rest) }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use pipeline::buffers::Buffers;
 use pipeline::component::{Context, Error};
 use pipeline::net::compress::{self, Coding};
 use pipeline::net::http::{Request, SendError};
@@ -52,6 +53,8 @@ pub struct Fetcher {
     most: usize,
     /// Whether `most` itself is too many (`body_size_limit`).
     strict: bool,
+    /// For bodies.
+    buffers: Buffers,
 }
 
 impl Fetcher {
@@ -59,7 +62,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// What is wrong with certificates or proxies.
-    pub fn new(job: &Job, context: &Context) -> Result<Fetcher, Error> {
+    pub fn new(job: &Job, context: &Context, buffers: &Buffers) -> Result<Fetcher, Error> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::try_from(&job.accept)?);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(if job.compression { "gzip" } else { "identity" }));
@@ -69,6 +72,7 @@ impl Fetcher {
             fallback: job.fallback,
             most: job.most_body_bytes,
             strict: job.body_size_limit > 0,
+            buffers: buffers.clone(),
         })
     }
 
@@ -81,6 +85,7 @@ impl Fetcher {
         request.headers = self.request_headers(timeout).map_err(Failed::Reason)?;
         request.timeout = Some(timeout);
         request.most_answer_bytes = self.most;
+        request.buffers = self.buffers.clone();
         let response = self.agent.send(request).await.map_err(|error| match error {
             NoAnswer::Send(SendError::TooLarge { .. }) => Failed::TooLarge(self.most),
             other => Failed::Reason(other.to_string()),

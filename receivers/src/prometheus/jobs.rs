@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipeline::component::{Consumer, Context};
+use pipeline::buffers::Buffers;
+use pipeline::component::{Consumer, Context, Life};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::cache::Cache;
 use super::config::Job;
 use super::discovery::{Finds, Found, Mechanisms, Source};
+use super::estate::Estate;
 use super::failures::Failures;
 use super::fetch::Fetcher;
 use super::scraper::{Ends, Ledger, Scraper};
@@ -32,12 +34,17 @@ pub struct Runner {
     next: Arc<dyn Consumer>,
     ledger: Ledger,
     targets: Targets,
+    buffers: Buffers,
+    /// What the receiver before this one has left.
+    estate: Estate,
+    /// Scrapers that stopped and that another receiver is to go on with.
+    left: Vec<Scraper>,
     finds: Finds,
     resolved: HashMap<Source, (Arc<Found>, Arc<[Resolved]>)>,
     running: HashMap<u64, Running>,
     /// Scrapers of targets that are gone, which may still have to mark series stale, by the identity of these.
     ending: HashMap<u64, CancellationToken>,
-    scrapers: JoinSet<u64>,
+    scrapers: JoinSet<(u64, Option<Box<Scraper>>)>,
     forced_error: watch::Sender<Option<String>>,
     failures: Option<Failures>,
 }
@@ -56,6 +63,7 @@ impl Runner {
         context: Context,
         next: Arc<dyn Consumer>,
         targets: Targets,
+        (buffers, estate): (Buffers, Estate),
     ) -> Runner {
         Runner {
             ledger: Ledger::new(&job.name, &context),
@@ -65,6 +73,9 @@ impl Runner {
             context,
             next,
             targets,
+            buffers,
+            estate,
+            left: Vec::new(),
             finds: Finds::default(),
             resolved: HashMap::new(),
             running: HashMap::new(),
@@ -74,20 +85,20 @@ impl Runner {
         }
     }
 
-    /// Runs until `stop`; returns when all scrapers have.
-    pub async fn run(mut self, mechanisms: Mechanisms, stop: CancellationToken) {
+    /// Runs until the receiver stops; returns when all scrapers have, with those that another receiver is to go on with.
+    pub async fn run(mut self, mechanisms: Mechanisms, life: Life) -> Vec<Scraper> {
         let looking = mechanisms.start(&self.job.name, &self.context, &self.finds);
-        self.sync(&stop);
+        self.sync(&life);
         let mut sync_at = Instant::now();
         let mut tell_at = Instant::now() + TELL_EVERY;
         let mut is_new = false;
         let finds = self.finds.clone();
         loop {
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = life.stopped() => break,
                 () = finds.changed(), if !is_new => is_new = true,
                 () = sleep_until(sync_at), if is_new => {
-                    self.sync(&stop);
+                    self.sync(&life);
                     is_new = false;
                     sync_at = Instant::now() + SYNC_EVERY;
                 }
@@ -102,19 +113,21 @@ impl Runner {
         while let Some(ended) = self.scrapers.join_next().await {
             self.ended(ended);
         }
+        self.left
     }
 
-    fn ended(&mut self, ended: Result<u64, JoinError>) {
+    fn ended(&mut self, ended: Result<(u64, Option<Box<Scraper>>), JoinError>) {
         match ended {
-            Ok(identity) => {
+            Ok((identity, left)) => {
                 self.ending.remove(&identity);
+                self.left.extend(left.map(|scraper| *scraper));
             }
             Err(error) => tracing::error!(job = self.job.name.as_str(), "a scraper ended by itself: {error}"),
         }
     }
 
     /// Starts and ends scrapers until there is one for each target.
-    fn sync(&mut self, stop: &CancellationToken) {
+    fn sync(&mut self, life: &Life) {
         let errors = self.finds.errors();
         let mut status = JobStatus { job: self.job.name.clone(), errors, ..JobStatus::default() };
         let (mut seen, mut targets) = (HashSet::new(), Vec::new());
@@ -143,7 +156,7 @@ impl Runner {
                 self.ending.insert(running.status.target.identity(), running.replaced);
             }
         }
-        status.active = targets.into_iter().map(|target| self.keep(target, stop)).collect();
+        status.active = targets.into_iter().map(|target| self.keep(target, life)).collect();
         let (count, limit) = (self.running.len(), self.job.target_limit);
         let error = (limit > 0 && count > limit)
             .then(|| format!("job {} has {count} targets, target_limit is {limit}", self.job.name));
@@ -175,7 +188,7 @@ impl Runner {
     }
 
     /// The scraper of a target: the one that runs, or a new one.
-    fn keep(&mut self, target: Arc<Target>, stop: &CancellationToken) -> Arc<TargetStatus> {
+    fn keep(&mut self, target: Arc<Target>, life: &Life) -> Arc<TargetStatus> {
         let hash = target.hash();
         if let Some(running) = self.running.get(&hash) {
             running.status.set_found(target);
@@ -187,9 +200,10 @@ impl Runner {
         }
         let cache = Cache::new(self.job.rules.clone(), target.labels.clone(), &target.scheme);
         let status = Arc::new(TargetStatus::new(target));
-        let ends = Ends { stop: stop.clone(), ..Ends::default() };
+        let (gone, replaced) = (CancellationToken::new(), CancellationToken::new());
+        let ends = Ends { life: life.clone(), gone, replaced };
         let running = Running { status: status.clone(), gone: ends.gone.clone(), replaced: ends.replaced.clone() };
-        let scraper = Scraper {
+        let mut scraper = Scraper {
             status: status.clone(),
             job: self.job.clone(),
             fetcher: self.fetcher.clone(),
@@ -199,11 +213,12 @@ impl Runner {
             ledger: self.ledger.clone(),
             forced_error: self.forced_error.subscribe(),
             failures: self.failures.clone(),
+            buffers: self.buffers.clone(),
         };
-        self.scrapers.spawn(async move {
-            scraper.run(ends).await;
-            identity
-        });
+        if let Some(before) = self.estate.claim(identity) {
+            scraper.go_on_from(before);
+        }
+        self.scrapers.spawn(async move { (identity, scraper.run(ends).await.map(Box::new)) });
         self.running.insert(hash, running);
         status
     }

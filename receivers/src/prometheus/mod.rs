@@ -8,6 +8,7 @@ mod agent;
 pub mod cache;
 pub mod config;
 pub mod discovery;
+mod estate;
 pub mod exposition;
 mod failures;
 mod fetch;
@@ -24,7 +25,8 @@ mod tests;
 use std::sync::Arc;
 
 use pipeline::batch::Signal;
-use pipeline::component::{BoxFuture, Context, Error, Life, Outputs, Receiver};
+use pipeline::buffers::Buffers;
+use pipeline::component::{BoxFuture, Context, Ending, Error, Life, Outputs, Receiver};
 use pipeline::registry::ReceiverFactory;
 use pipeline::relabel::{self, labels};
 use tokio::task::JoinSet;
@@ -33,6 +35,7 @@ pub use config::Config;
 
 use self::config::Job;
 use self::discovery::Mechanisms;
+use self::estate::Estate;
 use self::fetch::Fetcher;
 use self::jobs::Runner;
 use self::status::Targets;
@@ -56,6 +59,7 @@ pub struct Prometheus {
     jobs: Vec<(Arc<Job>, Arc<Fetcher>, Mechanisms)>,
     context: Context,
     targets: Targets,
+    buffers: Buffers,
 }
 
 impl Prometheus {
@@ -65,13 +69,15 @@ impl Prometheus {
     /// What is wrong with the config, with files that it names, or with certificates.
     pub fn new(config: &Config, context: Context) -> Result<Prometheus, Error> {
         let (jobs, _) = config.with_files(&*context.doors.files)?.jobs();
+        let buffers = Buffers::default();
         let jobs = jobs.into_iter().map(|job| {
             let named = |error: Error| format!("job {:?}: {error}", job.name);
-            let fetcher = Fetcher::new(&job, &context).map_err(named)?;
+            let fetcher = Fetcher::new(&job, &context, &buffers).map_err(named)?;
             let mechanisms = Mechanisms::new(&job, &context).map_err(named)?;
             Ok((Arc::new(job), Arc::new(fetcher), mechanisms))
         });
-        Ok(Prometheus { jobs: jobs.collect::<Result<_, Error>>()?, context, targets: Targets::default() })
+        let jobs = jobs.collect::<Result<_, Error>>()?;
+        Ok(Prometheus { jobs, context, targets: Targets::default(), buffers })
     }
 
     /// What can be asked about its targets while it runs.
@@ -85,17 +91,32 @@ impl Receiver for Prometheus {
         Box::pin(async move {
             let id = self.context.id.to_string();
             let _shown = status::show(&self.context.pages, self.context.doors.clock, &id, &self.targets);
+            let Some(next) = next.signal(Signal::Metrics).cloned() else {
+                life.ready();
+                life.stopped().await;
+                return Ok(());
+            };
+            let estate = Estate::of(&self.context.pages, &id);
             let mut running = JoinSet::new();
-            if let Some(next) = next.signal(Signal::Metrics) {
-                for (job, fetcher, mechanisms) in self.jobs {
-                    let (context, targets) = (self.context.clone(), self.targets.clone());
-                    let runner = Runner::new(job, fetcher, context, next.clone(), targets);
-                    running.spawn(runner.run(mechanisms, life.token().clone()));
-                }
+            for (job, fetcher, mechanisms) in self.jobs {
+                let (context, targets) = (self.context.clone(), self.targets.clone());
+                let shared = (self.buffers.clone(), estate.clone());
+                let runner = Runner::new(job, fetcher, context, next.clone(), targets, shared);
+                running.spawn(runner.run(mechanisms, life.clone()));
             }
             life.ready();
-            life.stopped().await;
-            while running.join_next().await.is_some() {}
+            tokio::select! {
+                () = life.stopped() => {}
+                () = estate.settle(&next) => life.stopped().await,
+            }
+            let mut left = Vec::new();
+            while let Some(ended) = running.join_next().await {
+                left.extend(ended.unwrap_or_default());
+            }
+            left.extend(estate.finish(life.ending(), &next).await);
+            if life.ending() == Ending::Replaced {
+                estate::leave(&self.context.pages, &id, left);
+            }
             Ok(())
         })
     }

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use pipeline::batch::{Batch, Signal};
-use pipeline::component::{Consumer, Context, Reason};
+use pipeline::buffers::Buffers;
+use pipeline::component::{Consumer, Context, Ending, Life, Reason};
 use pipeline::doors::Clock;
 use pipeline::telemetry::Drops;
 use tokio::sync::watch;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cache::{Cache, Counts, Extra, Measures};
 use super::config::Job;
+use super::estate::missed_at;
 use super::failures::Failures;
 use super::fetch::{Failed, Fetcher};
 use super::status::{LastScrape, TargetStatus};
@@ -57,10 +58,10 @@ impl Ledger {
 }
 
 /// What ends a scraper.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub struct Ends {
     /// The receiver stops.
-    pub stop: CancellationToken,
+    pub life: Life,
     /// The target is gone: its series are marked stale after a while.
     pub gone: CancellationToken,
     /// The target has come back and is scraped by another: nothing is to be marked stale.
@@ -94,11 +95,26 @@ pub struct Scraper {
     pub forced_error: watch::Receiver<Option<String>>,
     /// Where failures are written beside the own log.
     pub failures: Option<Failures>,
+    /// For requests.
+    pub buffers: Buffers,
 }
 
 impl Scraper {
-    /// Runs until an end.
-    pub async fn run(mut self, ends: Ends) {
+    /// Goes on with what another scraper, which has stopped, remembers of the same series.
+    pub fn go_on_from(&mut self, before: Scraper) {
+        if let Some(last) = before.status.last() {
+            self.status.set(last);
+        }
+        let is_alike = self.status.target.scheme == before.status.target.scheme
+            && format!("{:?}", self.job.rules) == format!("{:?}", before.job.rules);
+        // Where the rules have changed the series may have other labels: like Prometheus it begins anew.
+        if is_alike {
+            self.cache = before.cache;
+        }
+    }
+
+    /// Runs until an end. Answers itself, where another is to go on.
+    pub async fn run(mut self, ends: Ends) -> Option<Scraper> {
         let interval = self.status.target.interval;
         let wait = self.job.initial_offset + self.status.target.offset(self.clock.now());
         let mut last_ticks = None;
@@ -107,23 +123,39 @@ impl Scraper {
             let mut moment = Moment { interval, next: self.clock.now() };
             while ends.before(ticks.tick()).await.is_some() {
                 let at = moment.align(self.clock.now());
-                self.scrape(at, &ends.stop).await;
+                self.scrape(at, ends.life.token()).await;
             }
         }
-        if ends.stop.is_cancelled() {
-            self.finish().await;
-        } else if let Some(ticks) = last_ticks.filter(|_| self.status.last().is_some()) {
-            self.mark_stale(ticks, &ends).await;
+        if ends.life.is_stopped() {
+            if self.job.scrape_on_shutdown && ends.life.ending() == Ending::Shutdown {
+                self.scrape(self.clock.now(), &CancellationToken::new()).await;
+            }
+            return self.finish(ends.life.ending()).await;
+        }
+        self.status.last()?;
+        match self.mark_stale(last_ticks.unwrap_or_else(|| every(interval)), &ends).await {
+            Some(Ended::Stopped) => self.finish(ends.life.ending()).await,
+            Some(Ended::Replaced) | None => None,
         }
     }
 
-    /// What the config asks for when the receiver stops. Otherwise its series just stop: whoever runs next goes on with
-    /// them.
-    async fn finish(&mut self) {
-        if self.job.scrape_on_shutdown {
-            self.scrape(self.clock.now(), &CancellationToken::new()).await;
+    /// The receiver stops. When the process ends its series just stop, unless the config asks for more: whoever runs next
+    /// goes on with them. Answers itself, where a receiver with another config is that.
+    pub async fn finish(mut self, ending: Ending) -> Option<Scraper> {
+        let last = self.status.last()?;
+        match ending {
+            Ending::Replaced => return Some(self),
+            Ending::Shutdown if !self.job.stale_on_shutdown => {}
+            Ending::Shutdown | Ending::Removed => self.end(self.clock.now().max(last.at + JUST_AFTER)).await,
         }
-        self.interrupted(Ended::Stopped).await;
+        None
+    }
+
+    /// The config was loaded anew, and does not have its target any more.
+    pub async fn end_gone(&mut self) {
+        if let Some(last) = self.status.last() {
+            self.end(missed_at(last.at, self.status.target.interval, self.clock.now())).await;
+        }
     }
 
     /// One scrape with the timestamp `at`. When `stop` comes before the target has answered, it has not happened.
@@ -171,8 +203,8 @@ impl Scraper {
     /// Hands on what the scrape, or the lack of one, has given. A scraper cannot wait for better times: what is refused
     /// is dropped.
     async fn hand_on(&mut self, measures: &Measures) {
-        let (request, items) = self.cache.write(measures);
-        let batch = Batch::counted(Signal::Metrics, Bytes::from(request), items);
+        let (request, items) = self.cache.write_into(measures, &self.buffers);
+        let batch = Batch::counted(Signal::Metrics, self.buffers.lend(request), items);
         let outcome = self.next.consume(batch.clone()).await;
         if let Err(refused) = &outcome {
             let message = format!("{} was not taken: {refused}", self.status.target.shown_url());
@@ -218,29 +250,23 @@ impl Scraper {
     }
 
     /// The target is gone. If it does not come back within two intervals, its series end at the first scrape that it
-    /// missed.
-    async fn mark_stale(&mut self, mut ticks: Interval, ends: &Ends) {
+    /// missed. Answers what came before that.
+    async fn mark_stale(&mut self, mut ticks: Interval, ends: &Ends) -> Option<Ended> {
         let interval = self.status.target.interval;
         let mut missed_at = None;
         for _ in 0..2 {
             tokio::select! {
                 _ = ticks.tick() => {}
-                ended = ends.replaced_or_stopped() => return self.interrupted(ended).await,
+                ended = ends.replaced_or_stopped() => return Some(ended),
             }
             missed_at.get_or_insert(self.clock.now());
         }
         tokio::select! {
             () = sleep(interval / 10) => {}
-            ended = ends.replaced_or_stopped() => return self.interrupted(ended).await,
+            ended = ends.replaced_or_stopped() => return Some(ended),
         }
         self.end(missed_at.unwrap_or_default()).await;
-    }
-
-    /// Its series are not marked, unless the receiver stops and the config asks for it.
-    async fn interrupted(&mut self, ended: Ended) {
-        if let (Ended::Stopped, true, Some(last)) = (ended, self.job.stale_on_shutdown, self.status.last()) {
-            self.end(self.clock.now().max(last.at + JUST_AFTER)).await;
-        }
+        None
     }
 
     /// Marks everything stale that there is.
@@ -255,7 +281,7 @@ impl Ends {
     async fn before<T>(&self, other: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => None,
+            () = self.life.stopped() => None,
             () = self.gone.cancelled() => None,
             value = other => Some(value),
         }
@@ -263,7 +289,7 @@ impl Ends {
 
     async fn replaced_or_stopped(&self) -> Ended {
         tokio::select! {
-            () = self.stop.cancelled() => Ended::Stopped,
+            () = self.life.stopped() => Ended::Stopped,
             () = self.replaced.cancelled() => Ended::Replaced,
         }
     }

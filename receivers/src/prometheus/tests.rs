@@ -1,7 +1,7 @@
 //! The receiver as a whole, in a virtual world: targets that behave and targets that do not, and time.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use pipeline::batch::Signal;
@@ -19,6 +19,7 @@ use super::status::Targets;
 use super::*;
 
 mod bad_input;
+mod reload;
 
 /// A receiver that runs in a world of its own.
 pub(super) struct Bench {
@@ -26,6 +27,7 @@ pub(super) struct Bench {
     pub(super) sink: Sink,
     pub(super) targets: Targets,
     stop: CancellationToken,
+    ending: Arc<OnceLock<Ending>>,
     running: JoinSet<Result<(), Error>>,
     started: Instant,
 }
@@ -121,11 +123,12 @@ pub(super) fn start(world: World, yaml: &str) -> Bench {
     let config: Config = pipeline::config::testing::decode(yaml).unwrap_or_else(|error| panic!("{error}"));
     let receiver = Prometheus::new(&config, world.context("prometheus")).unwrap();
     let (targets, sink, stop) = (receiver.targets(), Sink::new(), CancellationToken::new());
-    let life = Life::new(stop.clone(), Arc::new(Notify::new()));
+    let ending = Arc::<OnceLock<Ending>>::default();
+    let life = Life::new(stop.clone(), Arc::new(Notify::new())).with_ending(ending.clone());
     let outputs = sink.outputs();
     let mut running = JoinSet::new();
     running.spawn(Box::new(receiver).run(outputs, life));
-    Bench { world, sink, targets, stop, running, started: Instant::now() }
+    Bench { world, sink, targets, stop, ending, running, started: Instant::now() }
 }
 
 /// A receiver with one job and one target at `worker:8081`, and that target.
@@ -166,7 +169,12 @@ impl Bench {
         self.targets.jobs()[0].active[0].last().unwrap().error
     }
 
-    pub(super) async fn end(mut self) -> (World, Sink) {
+    pub(super) async fn end(self) -> (World, Sink) {
+        self.end_as(Ending::Shutdown).await
+    }
+
+    async fn end_as(mut self, ending: Ending) -> (World, Sink) {
+        self.ending.set(ending).unwrap();
         self.stop.cancel();
         let ended = timeout(Duration::from_secs(5), self.running.join_next()).await.expect("it stops");
         ended.unwrap().unwrap().unwrap();

@@ -2,7 +2,12 @@
 
 use std::collections::HashMap;
 
-use opentelemetry_proto::tonic::metrics::v1::{HistogramDataPoint, NumberDataPoint, ResourceMetrics};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::summary_data_point::ValueAtQuantile;
+use opentelemetry_proto::tonic::metrics::v1::{
+    HistogramDataPoint, NumberDataPoint, ResourceMetrics, Summary, SummaryDataPoint,
+};
 use pipeline::config::testing::decode;
 use proptest::prelude::*;
 use prost::Message as _;
@@ -10,7 +15,7 @@ use prost::Message as _;
 use super::prompb::WriteRequest;
 use super::prompb_2::receive;
 use crate::prometheus_remote_write::Config;
-use crate::prometheus_remote_write::convert::convert;
+use crate::prometheus_remote_write::convert::{Conversion, convert};
 use crate::prometheus_remote_write::timeseries::{Message, Most};
 use crate::testing::otlp::*;
 
@@ -19,7 +24,7 @@ fn labels() -> impl Strategy<Value = Vec<(String, String)>> {
     prop::collection::vec((name, "[a-z\"\\\\ü]{0,3}"), 0..6)
 }
 
-fn as_attributes(labels: &[(String, String)]) -> Vec<opentelemetry_proto::tonic::common::v1::KeyValue> {
+fn as_attributes(labels: &[(String, String)]) -> Vec<KeyValue> {
     attributes(&labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Vec<_>>())
 }
 
@@ -44,8 +49,10 @@ fn distribution() -> impl Strategy<Value = HistogramDataPoint> {
 }
 
 fn resources() -> impl Strategy<Value = Vec<ResourceMetrics>> {
+    // Gauges may be called like parts of the histograms.
     let metric = prop_oneof![
-        ("[a-b.]{0,2}", prop::collection::vec(number(), 0..5)).prop_map(|(name, points)| gauge(&name, "s", points)),
+        ("[a-b.]{0,2}(_bucket|_sum|_count)?", prop::collection::vec(number(), 0..5))
+            .prop_map(|(name, points)| gauge(&name, "s", points)),
         ("[a-b.]{1,2}", prop::collection::vec(number(), 0..5)).prop_map(|(name, points)| sum(&name, "", true, points)),
         ("[a-b.]{1,2}", prop::collection::vec(distribution(), 0..3)).prop_map(|(name, p)| histogram(&name, "", p)),
     ];
@@ -112,5 +119,97 @@ proptest! {
             }
         }
         prop_assert_eq!(items, batch.items());
+    }
+
+    #[test]
+    fn the_order_of_attributes_does_not_matter(
+        mut resources in resources(),
+        version_2 in any::<bool>(),
+        translated in any::<bool>(),
+    ) {
+        let strategy = if translated { "UnderscoreEscapingWithSuffixes" } else { "NoTranslation" };
+        let yaml = format!(
+            "{{endpoint: 'http://a', external_labels: {{cluster: c}}, translation_strategy: {strategy}, \
+             resource_to_telemetry_conversion: {{enabled: true}}}}"
+        );
+        let conversion = decode::<Config>(&yaml).unwrap().conversion();
+        let message = if version_2 { Message::V2 } else { Message::V1 };
+        let most = Most { samples: usize::MAX, bytes: usize::MAX };
+        let mut converted = |order: fn(&mut Vec<KeyValue>)| {
+            each_attributes(&mut resources, order);
+            let converted = convert(&conversion, message, &batch(resources.clone())).unwrap();
+            converted.series.cut(0, 0, most).map(|cut| cut.request.body)
+        };
+        let sorted = converted(|attributes| {
+            attributes.sort_by(|a, b| a.key.cmp(&b.key));
+            attributes.dedup_by(|a, b| a.key == b.key);
+        });
+        prop_assert_eq!(sorted, converted(|attributes| attributes.reverse()));
+    }
+}
+
+/// Changes the attributes of all points.
+fn each_attributes(resources: &mut [ResourceMetrics], change: fn(&mut Vec<KeyValue>)) {
+    let metrics = resources.iter_mut().flat_map(|r| &mut r.scope_metrics).flat_map(|s| &mut s.metrics);
+    for data in metrics.filter_map(|metric| metric.data.as_mut()) {
+        match data {
+            Data::Gauge(gauge) => gauge.data_points.iter_mut().for_each(|point| change(&mut point.attributes)),
+            Data::Sum(sum) => sum.data_points.iter_mut().for_each(|point| change(&mut point.attributes)),
+            Data::Histogram(histogram) => {
+                histogram.data_points.iter_mut().for_each(|point| change(&mut point.attributes));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_series_stays_in_its_lane_in_whichever_form_it_comes() {
+    let mut metrics = Vec::new();
+    for model in ('a'..='z').map(String::from) {
+        let labels = [("model", model.as_str()), ("zone", "1")];
+        let step = |name: &'static str| [labels[0], (name, "1.0"), labels[1]];
+        metrics.push(histogram("h", "", vec![histogram_point(&labels)]));
+        metrics.push(gauge("h_count", "", vec![point(&labels, 1.0)]));
+        metrics.push(gauge("h_bucket", "", vec![point(&step("le"), 1.0)]));
+        metrics.push(named("s", "", Data::Summary(Summary { data_points: vec![summary_point(&labels)] })));
+        metrics.push(gauge("s", "", vec![point(&step("quantile"), 1.0)]));
+    }
+    let batch = batch(vec![resource(&[("service.name", "j")], vec![scope("slipring/prometheus", metrics)])]);
+    let conversion =
+        Conversion { lanes: 7, samples: 3, ..decode::<Config>("endpoint: 'http://a'").unwrap().conversion() };
+    for message in [Message::V1, Message::V2] {
+        let converted = convert(&conversion, message, &batch).unwrap();
+        assert_eq!(converted.series.lanes(), 7);
+        let mut lanes: HashMap<String, Vec<usize>> = HashMap::new();
+        for lane in 0..7 {
+            let names = (0..).map_while(|at| converted.series.name(lane, at));
+            names.for_each(|name| lanes.entry(name).or_default().push(lane));
+        }
+        let twice = lanes.values().filter(|lanes| lanes.len() == 2);
+        assert_eq!(twice.clone().count(), 26 * 3);
+        assert!(twice.clone().all(|lanes| lanes[0] == lanes[1]), "{lanes:?}");
+        assert!(lanes.values().any(|lanes| lanes[0] == 0) && lanes.values().any(|lanes| lanes[0] == 6));
+    }
+}
+
+fn histogram_point(labels: &[(&str, &str)]) -> HistogramDataPoint {
+    HistogramDataPoint {
+        attributes: attributes(labels),
+        time_unix_nano: TIME,
+        count: 2,
+        sum: Some(3.0),
+        bucket_counts: vec![1, 1],
+        explicit_bounds: vec![1.0],
+        ..HistogramDataPoint::default()
+    }
+}
+
+fn summary_point(labels: &[(&str, &str)]) -> SummaryDataPoint {
+    SummaryDataPoint {
+        attributes: attributes(labels),
+        time_unix_nano: TIME,
+        quantile_values: vec![ValueAtQuantile { quantile: 1.0, value: 5.0 }],
+        ..SummaryDataPoint::default()
     }
 }

@@ -280,11 +280,13 @@ fn delivery_keeps_order_and_batches_as_prometheus_does() {
     let (_, delivery) = decode_exporter::<Factory>(ENDPOINT).unwrap();
     let batch = delivery.queue.batch.unwrap();
     assert_eq!((delivery.queue.num_consumers, delivery.retry.initial_interval), (1, Duration::from_millis(50)));
-    assert_eq!((batch.max_size, batch.sizer, batch.flush_timeout), (2000, Some(Sizer::Items), Duration::from_secs(5)));
+    assert_eq!((batch.sizer, batch.flush_timeout), (Some(Sizer::Items), Duration::from_secs(5)));
+    assert_eq!((batch.min_size, batch.max_size), (2000, 10_000), "at least one request, at most one for each consumer");
     let yaml = format!("{ENDPOINT}\nremote_write_queue: {{enabled: true, queue_size: 7, num_consumers: 3}}");
     let (_, delivery) = decode_exporter::<Factory>(&yaml).unwrap();
     assert_eq!((delivery.queue.queue_size, delivery.queue.num_consumers), (7, 1));
-    assert_eq!(delivery.queue.batch.unwrap().max_size, 6000, "a request for each");
+    let batch = delivery.queue.batch.unwrap();
+    assert_eq!((batch.min_size, batch.max_size), (6000, 6000), "a request for each");
 }
 
 #[track_caller]

@@ -33,7 +33,7 @@ use super::proxy::{Proxies, Proxy};
 use super::redirect::redirect;
 use crate::component::{Context, Error};
 use crate::net::auth::{Signer, sender};
-use crate::net::body::{Chunks, ReadError, header_value, next_frame, read_capped, read_start};
+use crate::net::body::{Chunks, ReadError, header_value, next_frame, read_capped_into, read_start};
 use crate::net::config::TlsClientConfig;
 use crate::net::origin::Origin;
 
@@ -326,7 +326,7 @@ async fn read(
     let read = if request.cut_answer {
         read_start(body, most).await
     } else {
-        read_capped(body, most, None).await.map(|whole| (whole, true))
+        read_capped_into(body, most, None, &request.buffers).await.map(|whole| (whole, true))
     };
     let (whole, complete) = read.map_err(|error| unread(error, &origin.address()))?;
     if complete {

@@ -40,6 +40,9 @@ pub(super) struct Connector {
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
+/// What is read of an HTTP/1 answer at once, its head included. Each connection keeps so much.
+const READ_BYTES: usize = 64 * 1024;
+
 impl Connector {
     /// A connector; reads certificates now if the config names any.
     ///
@@ -86,7 +89,9 @@ impl Connector {
             self.run(connection);
             Ok(Connection::Http2(sender))
         } else {
-            let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(broken)?;
+            let mut builder = http1::Builder::new();
+            builder.read_buf_exact_size(Some(READ_BYTES));
+            let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
             self.run(connection);
             Ok(Connection::Http1(sender))
         }

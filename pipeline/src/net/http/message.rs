@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
+use crate::buffers::Buffers;
 use crate::component::Refused;
 use crate::net::body::Chunks;
 use crate::net::compress::{self, Coding};
@@ -33,6 +34,8 @@ pub struct Request {
     pub cut_answer: bool,
     /// How many redirects to follow; 0, the default, answers with the redirect itself.
     pub redirects: usize,
+    /// Where the answer's body gets its buffer from; it goes back there when the body is dropped.
+    pub buffers: Buffers,
 }
 
 impl Request {
@@ -57,6 +60,7 @@ impl Request {
             most_answer_bytes: DEFAULT_ANSWER_BYTES,
             cut_answer: false,
             redirects: 0,
+            buffers: Buffers::default(),
         }
     }
 }

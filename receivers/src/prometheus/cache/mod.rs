@@ -21,6 +21,7 @@ pub(super) mod tests;
 
 use std::collections::HashMap;
 
+use pipeline::buffers::Buffers;
 use pipeline::otlp::write::Writer;
 
 use self::families::Families;
@@ -254,11 +255,16 @@ impl Cache {
 
     /// The export request of the scrape just read or missed, and the number of its data points.
     pub fn write(&mut self, measures: &Measures) -> (Vec<u8>, usize) {
+        self.write_into(measures, &Buffers::default())
+    }
+
+    /// The same in one of these buffers.
+    pub fn write_into(&mut self, measures: &Measures, buffers: &Buffers) -> (Vec<u8>, usize) {
         for metric in &mut self.store.metrics {
             metric::refresh_head(metric, &self.families, self.rules.trim_suffixes);
         }
         let report = Report { target: &self.target, measures };
-        let mut w = Writer::with_capacity(self.request_bytes + self.request_bytes / 8);
+        let mut w = Writer::onto(buffers.take(self.request_bytes + self.request_bytes / 8));
         let request = write::Request {
             store: &self.store,
             families: &self.families,

@@ -159,6 +159,8 @@ struct Span {
 struct LabelSpan {
     name: Span,
     value: Span,
+    /// Whether neither has an escape.
+    plain: bool,
 }
 
 type LabelSpans = SmallVec<[LabelSpan; 16]>;
@@ -293,10 +295,10 @@ impl<'a> Parser<'a> {
     /// The labels of the sample just given in their order, escapes resolved, `le` of a histogram and `quantile` of a
     /// summary in the form of OpenMetrics (`1` is `1.0`), as Prometheus 3 stores them.
     pub fn labels(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-        self.labels.iter().map(|label| {
-            let name = unescape(self.str(label.name));
-            let value = unescape(self.str(label.value));
-            let value = if is_bound_label(self.kind, &name) { normalised(value) } else { value };
+        let has_bounds = matches!(self.kind, Kind::Histogram | Kind::Summary);
+        self.labels.iter().map(move |label| {
+            let (name, value) = self.pair(label);
+            let value = if has_bounds && is_bound_label(self.kind, &name) { normalised(value) } else { value };
             (name, value)
         })
     }
@@ -308,10 +310,18 @@ impl<'a> Parser<'a> {
 
     /// The labels of the exemplar, escapes resolved.
     pub fn exemplar_labels(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-        self.exemplar_labels.iter().map(|label| (unescape(self.str(label.name)), unescape(self.str(label.value))))
+        self.exemplar_labels.iter().map(|label| self.pair(label))
+    }
+
+    /// A label's name and value, escapes resolved.
+    #[inline]
+    fn pair(&self, label: &LabelSpan) -> (Cow<'a, str>, Cow<'a, str>) {
+        let (name, value) = (self.str(label.name), self.str(label.value));
+        if label.plain { (Cow::Borrowed(name), Cow::Borrowed(value)) } else { (unescape(name), unescape(value)) }
     }
 
     /// Text that was checked when its span was made.
+    #[inline]
     fn str(&self, span: Span) -> &'a str {
         let range = span.start as usize..span.end as usize;
         match self.text {

@@ -203,7 +203,7 @@ impl<'a> Parser<'a> {
             let value = self.take_quoted(rules.line_breaks)?;
             self.check_text(value, "label value")?;
             let labels = if rules.metric_name { &mut self.labels } else { &mut self.exemplar_labels };
-            labels.push(LabelSpan { name, value });
+            labels.push(LabelSpan { name, value, plain: false });
             if rules.blanks {
                 self.skip_blanks();
             }
@@ -241,7 +241,7 @@ impl<'a> Parser<'a> {
             }
             let name = Span { start: at as u32, end: name_end as u32 };
             let value = Span { start: value_start as u32, end: value_end as u32 };
-            self.labels.push(LabelSpan { name, value });
+            self.labels.push(LabelSpan { name, value, plain: true });
             at = value_end + 1 + usize::from(next == b',');
         }
         self.at = at;
