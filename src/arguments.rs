@@ -7,11 +7,21 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use pipeline::config::Inputs;
 
 use crate::builtin;
+use crate::process::Options;
 
 /// What a command line asks for.
 pub enum Task {
     /// Run until stopped.
-    Run(Inputs),
+    Run(Inputs, Options),
+    /// Say what a reload would change.
+    Plan {
+        /// The config that would be loaded.
+        inputs: Inputs,
+        /// What it is compared with.
+        with: With,
+        /// Whether the exit code says that there are changes.
+        detailed: bool,
+    },
     /// Check the config.
     Validate(Inputs),
     /// Print the config as it counts.
@@ -36,6 +46,14 @@ pub enum Task {
     },
 }
 
+/// What a config is compared with.
+pub enum With {
+    /// The one that runs in the process at this address, or where the config says that own metrics are.
+    Running(Option<String>),
+    /// Another one.
+    Config(Inputs),
+}
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  stopped as asked, with everything delivered or stored; or the config is valid
@@ -58,6 +76,29 @@ fn sources() -> [Arg; 3] {
     ]
 }
 
+const PLAN_EXIT_CODES: &str = "\
+Exit codes:
+  0  it was compared
+  1  the process does not answer
+  2  the command line or the config is wrong
+
+Exit codes with --detailed-exitcode:
+  0  a reload would change nothing
+  1  something is wrong, be it the config
+  2  a reload would change something";
+
+/// How `run` takes on another config, beside SIGHUP.
+fn reloading() -> [Arg; 2] {
+    [
+        flag("watch", "Reads the config anew when a file that it is made of changes"),
+        flag("web.enable-lifecycle", "Reads the config anew on POST /-/reload at the own-metrics address"),
+    ]
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
 fn command() -> Command {
     let mode = Arg::new("mode")
         .long("mode")
@@ -74,8 +115,30 @@ fn command() -> Command {
         .about("A telemetry collector for LLM inference fleets, wired by the OpenTelemetry Collector's own YAML")
         .after_help(EXIT_CODES)
         .args(sources())
+        .args(reloading())
         .subcommand(
-            Command::new("run").about("Runs until SIGTERM or SIGINT (also without the word run)").args(sources()),
+            Command::new("run")
+                .about("Runs until SIGTERM or SIGINT (also without the word run); SIGHUP reads the config anew")
+                .args(sources())
+                .args(reloading()),
+        )
+        .subcommand(
+            Command::new("plan")
+                .about("Says what a reload would change")
+                .after_help(PLAN_EXIT_CODES)
+                .args(sources())
+                .args([
+                    Arg::new("running").long("running").value_name("URL").help(
+                        "The own metrics of the process to compare with; where the config says, if nothing is given",
+                    ),
+                    Arg::new("against")
+                        .long("against")
+                        .value_name("CONFIG")
+                        .action(ArgAction::Append)
+                        .conflicts_with("running")
+                        .help("A config to compare with, instead of a process; may be repeated"),
+                    flag("detailed-exitcode", "Exit code 2 says that there are changes, 1 that something is wrong"),
+                ]),
         )
         .subcommand(
             Command::new("validate")
@@ -138,7 +201,18 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, clap:
             unredacted: one("mode") == Some("unredacted"),
             json: one("format") == Some("json"),
         },
-        _ => Task::Run(inputs),
+        "plan" => {
+            let against: Vec<_> = inner.get_many::<String>("against").unwrap_or_default().cloned().collect();
+            let with = match against.is_empty() {
+                true => With::Running(inner.get_one("running").cloned()),
+                false => With::Config(Inputs { configs: against, sets: Vec::new(), ..inputs.clone() }),
+            };
+            Task::Plan { inputs, with, detailed: inner.get_flag("detailed-exitcode") }
+        }
+        _ => {
+            let given = |name: &str| [&matches, inner].into_iter().any(|m| m.get_flag(name));
+            Task::Run(inputs, Options { watch: given("watch"), lifecycle: given("web.enable-lifecycle") })
+        }
     })
 }
 

@@ -10,9 +10,15 @@
 //! ```
 
 mod arguments;
+mod ask;
 mod builtin;
+mod config;
 mod list;
+mod plan;
 mod process;
+mod reload;
+mod seal;
+mod watch;
 mod why_missing;
 
 use std::ffi::OsString;
@@ -24,12 +30,16 @@ use pipeline::config::report::{Report, Style};
 use pipeline::config::{Format, Inputs, Loaded, Redact, Surroundings, load, print};
 use pipeline::doors::Doors;
 
-use arguments::Task;
+use arguments::{Task, With};
+use config::Config;
 
 /// Something failed while running, or data were lost at the stop.
 const FAILED: u8 = 1;
 /// The command line or the config is wrong.
 const WRONG: u8 = 2;
+
+/// With `plan --detailed-exitcode`: a reload would change something.
+const CHANGES: u8 = 2;
 
 /// The components of the binary `slipring`.
 pub fn components() -> Registry {
@@ -75,13 +85,46 @@ pub fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsString>) -
             show(&loaded.report);
             loaded.plan.map_or(ExitCode::from(WRONG), |plan| process::validate(&plan))
         }
-        Task::Run(inputs) => {
-            let Loaded { plan, report, .. } = read_config(&inputs, registry);
-            match plan {
-                Some(plan) => process::run(&plan, &report),
+        Task::Run(inputs, options) => {
+            let config = Config::new(&inputs, registry);
+            let loaded = config.load();
+            match loaded.plan {
+                Some(_) => process::run(&config, loaded, options),
                 None => {
-                    show(&report);
+                    show(&loaded.report);
                     ExitCode::from(WRONG)
+                }
+            }
+        }
+        Task::Plan { inputs, with, detailed } => {
+            let wrong = ExitCode::from(if detailed { FAILED } else { WRONG });
+            let new = read_config(&inputs, registry);
+            show(&new.report);
+            let Some(plan) = &new.plan else { return wrong };
+            // What cannot be built would not be reloaded.
+            if process::validate(plan) != ExitCode::SUCCESS {
+                return wrong;
+            }
+            let compared = match with {
+                With::Running(url) => plan::running(url.as_deref(), &new),
+                With::Config(inputs) => {
+                    let old = read_config(&inputs, registry);
+                    if old.plan.is_none() {
+                        show(&old.report);
+                        return wrong;
+                    }
+                    plan::against(&old, &new)
+                }
+            };
+            match compared {
+                Ok(comparison) => {
+                    let changes = detailed && !comparison.is_empty();
+                    let said = say(&comparison.to_string());
+                    if changes { ExitCode::from(CHANGES) } else { said }
+                }
+                Err(message) => {
+                    let _ = writeln!(io::stderr(), "error: {message}");
+                    ExitCode::from(FAILED)
                 }
             }
         }

@@ -1,73 +1,25 @@
 //! `slipring why-missing`: asks the drop ledger of a running process, and says what it answers.
 
 use std::fmt::Write as _;
-use std::io::{Read, Write as _};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use pipeline::Error;
 use serde_json::Value;
 
-/// How long the answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The most bytes of an answer.
-const MOST_ANSWER: u64 = 16 << 20;
+use crate::ask;
 
 /// The answer for a person, or as it comes.
 ///
 /// # Errors
 /// The process cannot be asked, or does not understand the question.
 pub fn ask(url: &str, wanted: &str, json: bool) -> Result<String, Error> {
-    let body = fetch(url, wanted).map_err(|error| format!("{url}: {error}"))?;
+    let query = utf8_percent_encode(wanted, NON_ALPHANUMERIC);
+    let body = ask::page(url, &format!("/api/v1/drops?q={query}")).map_err(|error| format!("{url}: {error}"))?;
     if json {
         return Ok(body + "\n");
     }
     let answer: Value = serde_json::from_str(&body)?;
     Ok(tell(wanted, &answer))
-}
-
-/// The own-metrics endpoint speaks plain HTTP, so a request of a few lines is enough.
-fn fetch(url: &str, wanted: &str) -> Result<String, Error> {
-    let place = url.strip_prefix("http://").ok_or("it must begin with http://, as own metrics are without TLS")?;
-    let (host, prefix) = place.trim_end_matches('/').split_once('/').unwrap_or((place.trim_end_matches('/'), ""));
-    let address = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
-        host.to_owned()
-    } else {
-        format!("{host}:8888")
-    };
-    let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
-    let query = utf8_percent_encode(wanted, NON_ALPHANUMERIC);
-    let head =
-        format!("GET {prefix}/api/v1/drops?q={query} HTTP/1.0\r\nHost: {host}\r\nAccept: application/json\r\n\r\n");
-    let answer = ask_at(&address, &head).map_err(|error| {
-        format!("{error}; is a slipring running there, with service.telemetry.metrics on? Say where with --url")
-    })?;
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or("that is no HTTP server")?;
-    let status = head.split(' ').nth(1).unwrap_or_default();
-    if status == "200" {
-        return Ok(body.to_owned());
-    }
-    let said = serde_json::from_str::<Value>(body).ok();
-    let error = said.as_ref().and_then(|said| said["error"].as_str()).unwrap_or(body.trim());
-    Err(format!("it answered {status}: {error}").into())
-}
-
-fn ask_at(address: &str, request: &str) -> std::io::Result<String> {
-    let mut last = std::io::Error::other("there is no such host");
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(mut stream) => {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.write_all(request.as_bytes())?;
-                let mut answer = Vec::new();
-                stream.take(MOST_ANSWER).read_to_end(&mut answer)?;
-                return Ok(String::from_utf8_lossy(&answer).into_owned());
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 /// What the ledger answers, in sentences.

@@ -90,23 +90,26 @@ fn start(config: &Path, folder: &Path, door: &str, far: &str) -> Process {
     process
 }
 
+/// Lets real time pass.
 #[allow(clippy::disallowed_methods, reason = "a process with a real clock is killed at a random moment")]
 pub fn wait(time: Duration) {
     std::thread::sleep(time);
 }
 
 /// Senders that note what was acknowledged.
-struct Load {
+pub struct Load {
     stop: Arc<AtomicBool>,
+    /// Requests that were not, since the first that was.
+    failed: Arc<AtomicU64>,
     senders: Vec<std::thread::JoinHandle<HashSet<String>>>,
 }
 
 impl Load {
     /// One sender for each signal.
-    fn start(door: &str) -> Load {
-        let stop = Arc::new(AtomicBool::new(false));
+    pub fn start(door: &str) -> Load {
+        let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let sender = |kind: char| {
-            let (stop, door) = (stop.clone(), door.to_owned());
+            let (stop, failed, door) = (stop.clone(), failed.clone(), door.to_owned());
             std::thread::spawn(move || {
                 let mut acknowledged = HashSet::new();
                 for n in 0.. {
@@ -119,17 +122,25 @@ impl Load {
                     match http::post(&door, path, &headers, &body) {
                         Ok((200, _)) => _ = acknowledged.insert(id),
                         // Nobody is there just now.
-                        _ => wait(Duration::from_millis(2)),
+                        _ => {
+                            failed.fetch_add(u64::from(!acknowledged.is_empty()), Ordering::Relaxed);
+                            wait(Duration::from_millis(2));
+                        }
                     }
                 }
                 acknowledged
             })
         };
-        Load { senders: ['t', 'm', 'l'].map(sender).into(), stop }
+        Load { senders: ['t', 'm', 'l'].map(sender).into(), stop, failed }
+    }
+
+    /// How many requests were not acknowledged.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// What was acknowledged.
-    fn stop(self) -> HashSet<String> {
+    pub fn stop(self) -> HashSet<String> {
         self.stop.store(true, Ordering::Relaxed);
         self.senders.into_iter().flat_map(|sender| sender.join().expect("the sender ends")).collect()
     }
@@ -190,14 +201,16 @@ fn names(path: &str, body: &[u8]) -> Vec<String> {
 }
 
 /// A far side that counts how often each name came; every fourth request it refuses for now or hangs up on.
-struct Far {
-    address: String,
+pub struct Far {
+    /// `host:port` for OTLP over HTTP.
+    pub address: String,
     arrived: Arc<Mutex<HashMap<String, u64>>>,
     kind: Arc<AtomicBool>,
 }
 
 impl Far {
-    fn start() -> Far {
+    /// Starts one on a free port.
+    pub fn start() -> Far {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
         let address = listener.local_addr().expect("it listens").to_string();
         let (arrived, kind) = (Arc::<Mutex<HashMap<String, u64>>>::default(), Arc::new(AtomicBool::new(false)));
@@ -230,11 +243,12 @@ impl Far {
     }
 
     /// Takes everything from now on.
-    fn be_kind(&self) {
+    pub fn be_kind(&self) {
         self.kind.store(true, Ordering::Relaxed);
     }
 
-    fn arrived(&self) -> HashMap<String, u64> {
+    /// How often each name came.
+    pub fn arrived(&self) -> HashMap<String, u64> {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -346,7 +346,7 @@ pub struct Context {
     pub doors: Doors,
     /// Pages beside the own metrics, such as `/targets`.
     pub pages: Pages,
-    /// What the instances of this processor in several pipelines share.
+    /// What the instances of this processor in several pipelines, or of this exporter for several signals, share.
     pub shared: Shared,
     /// A directory for this process' state (file offsets, queues).
     pub data_dir: PathBuf,

@@ -5,7 +5,9 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-/// One slot for each processor id of a graph; clone is another handle on the same slot. A new graph has new slots.
+/// One slot for each processor id of a graph; clone is another handle on the same slot. A reload keeps the slot of a
+/// processor that is unchanged. Exporters have one for each id, too, which they keep even when they are changed: for what
+/// holds of the process, such as which files it has begun.
 #[derive(Clone, Default)]
 pub struct Shared {
     slot: Arc<OnceLock<Arc<dyn Any + Send + Sync>>>,

@@ -92,13 +92,18 @@ impl Slipring {
     /// Starts `slipring run --config <config>` in `folder` with its own metrics on a free port, and waits until it is
     /// ready. `variables` are its environment.
     pub fn start(config: &Path, folder: &Path, variables: &[(&str, String)]) -> Slipring {
+        Slipring::start_with(config, folder, variables, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn start_with(config: &Path, folder: &Path, variables: &[(&str, String)], arguments: &[&str]) -> Slipring {
         let metrics = format!("127.0.0.1:{}", super::free_port());
         let (host, port) = metrics.split_once(':').expect("host:port");
         let reader = format!(
             "yaml:service::telemetry::metrics::readers: [{{pull: {{exporter: {{prometheus: {{host: {host}, port: {port}}}}}}}}}]"
         );
         let mut command = Command::new(env!("CARGO_BIN_EXE_slipring"));
-        command.arg("run").arg("--config").arg(config).args(["--config", &reader]).current_dir(folder);
+        command.arg("run").arg("--config").arg(config).args(["--config", &reader]).args(arguments).current_dir(folder);
         command.env("SLIPRING_DATA_DIR", folder.join("slipring-data"));
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         let mut process = Process::start("slipring", &mut command, &folder.join("slipring.out"));

@@ -15,6 +15,7 @@ pub struct Sink {
     config: Config,
     files: Arc<dyn Files>,
     clock: Clock,
+    begun: Arc<Begun>,
     state: Mutex<State>,
 }
 
@@ -22,9 +23,10 @@ pub struct Sink {
 struct State {
     /// The last is the one used last.
     open: Vec<Open>,
-    /// Files that were emptied when they were first opened.
-    begun: Vec<PathBuf>,
 }
+
+/// Files that were emptied when they were first opened, be it before a reload that changed the exporter.
+type Begun = Mutex<Vec<PathBuf>>;
 
 struct Open {
     path: PathBuf,
@@ -44,7 +46,8 @@ impl Sink {
     /// A sink; opens nothing yet.
     pub fn new(config: Config, context: &Context) -> Sink {
         let doors = &context.doors;
-        Sink { config, files: Arc::clone(&doors.files), clock: doors.clock, state: Mutex::default() }
+        let begun = context.shared.of(Begun::default);
+        Sink { config, files: Arc::clone(&doors.files), clock: doors.clock, begun, state: Mutex::default() }
     }
 
     /// Writes a batch: once it is answered, the operating system has it. Blocks.
@@ -78,7 +81,7 @@ impl Sink {
         let state = &mut *state;
         let mut open = match state.open.iter().position(|o| o.path == path) {
             Some(at) => state.open.remove(at),
-            None => self.open(path, &mut state.begun)?,
+            None => self.open(path)?,
         };
         if let Some(rotation) = self.config.rotation.as_ref()
             && open.len > 0
@@ -96,13 +99,14 @@ impl Sink {
         written
     }
 
-    fn open(&self, path: &Path, begun: &mut Vec<PathBuf>) -> io::Result<Open> {
+    fn open(&self, path: &Path) -> io::Result<Open> {
         if self.config.create_directory
             && let (Some(folder), Some(permissions)) = (path.parent(), self.config.permissions())
             && !folder.as_os_str().is_empty()
         {
             self.files.create_folder(folder, permissions)?;
         }
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         // A file is emptied once, not when it is opened again after others.
         let keeps = self.config.append || self.config.rotation.is_on() || begun.iter().any(|p| p == path);
         let file = self.files.write(path, if keeps { Start::Keep } else { Start::Empty })?;

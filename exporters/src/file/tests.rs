@@ -123,6 +123,18 @@ async fn a_file_is_emptied_at_first_unless_told_to_append() {
     }
 }
 
+#[tokio::test]
+async fn a_reload_that_changes_the_exporter_does_not_empty_its_file_again() {
+    let world = World::new();
+    let context = world.context_for("file", Signal::Logs);
+    for (yaml, body) in [("", "one"), ("format: json", "two")] {
+        let config = decode::<Config>(&format!("path: {PATH}\n{yaml}")).unwrap();
+        let exporter = Factory::build(config, context.clone()).unwrap();
+        exporter.export(&logs(&[body])).await.unwrap();
+    }
+    assert_eq!(bodies(&world, PATH), ["one", "two"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_full_file_is_kept_under_another_name_and_the_oldest_removed() {
     let world = World::new();

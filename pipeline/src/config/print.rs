@@ -56,7 +56,7 @@ pub fn print(tree: &Node, format: Format, redact: Redact<'_>) -> String {
     }
 }
 
-fn json(node: &Node, redact: Redact<'_>) -> serde_json::Value {
+pub(super) fn json(node: &Node, redact: Redact<'_>) -> serde_json::Value {
     if redact.hides(node) {
         return REDACTED.into();
     }

@@ -46,8 +46,10 @@ pub(super) fn prints<'a>(
         for (kind, id) in std::iter::once(key).chain(reached.iter().filter(|other| *other != key)) {
             text(&mut out, kind.name());
             text(&mut out, &id.to_string());
-            if let Some(body) = bodies.get(&(*kind, id.clone())) {
-                canonical(&mut out, body);
+            match bodies.get(&(*kind, id.clone())) {
+                Some(body) if !body.is_null() => canonical(&mut out, body),
+                // Nothing is an empty map.
+                _ => canonical(&mut out, &Node { value: Value::Map(Map::empty()), ..Node::default() }),
             }
         }
         Print::of(&out)
@@ -56,7 +58,7 @@ pub(super) fn prints<'a>(
 }
 
 /// Appends a node so that different values have different texts.
-fn canonical(out: &mut Vec<u8>, node: &Node) {
+pub(super) fn canonical(out: &mut Vec<u8>, node: &Node) {
     match &node.value {
         Value::Null => out.push(b'-'),
         Value::Bool(b) => out.push(if *b { b't' } else { b'f' }),

@@ -182,6 +182,8 @@ impl Builder<'_> {
                     continue;
                 };
                 let print = self.print(Kind::Exporter, id);
+                let shared = self.before.exporters_shared.get(id).cloned().unwrap_or_default();
+                self.parts.exporters_shared.entry(id.clone()).or_insert(shared);
                 let before = self.before.exporters.get(&key);
                 let part = match before.filter(|before| before.origin.is(print)) {
                     Some(same) => Ok(same.clone()),
@@ -204,6 +206,8 @@ impl Builder<'_> {
         before: Option<&Arc<ExporterPart>>,
     ) -> Result<ExporterPart, Error> {
         let (context, witness) = self.context(Kind::Exporter, id, "", Some(signal));
+        let shared = self.parts.exporters_shared.get(id).cloned().unwrap_or_default();
+        let context = Context { shared, ..context };
         let exporter: Arc<dyn Exporter> = (planned.build)(context.clone())?.into();
         witness.is_over();
         let slot = Arc::new(Slot::new(exporter));

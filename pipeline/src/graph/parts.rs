@@ -36,6 +36,8 @@ pub(super) struct Parts {
     pub(super) held: Vec<Vec<Arc<Holder>>>,
     /// What the instances of a processor share, by its id.
     pub(super) shared: BTreeMap<ComponentId, Shared>,
+    /// What the instances of an exporter share, by its id, be they changed.
+    pub(super) exporters_shared: BTreeMap<ComponentId, Shared>,
 }
 
 /// From what a component was built: its config, and the files that it read then.

@@ -86,7 +86,7 @@ impl Handler for Site {
     fn handle(self: Arc<Self>, request: Request<Incoming>, _: Arc<str>) -> BoxFuture<'static, Response<Chunks>> {
         let (parts, _) = request.into_parts();
         Box::pin(async move {
-            let mut answer = self.answer(&parts);
+            let mut answer = self.answer(&parts).await;
             if parts.method == Method::HEAD {
                 *answer.body_mut() = Bytes::new();
             }
@@ -96,10 +96,10 @@ impl Handler for Site {
 }
 
 impl Site {
-    fn answer(&self, request: &http::request::Parts) -> Response<Bytes> {
+    async fn answer(&self, request: &http::request::Parts) -> Response<Bytes> {
         let path = request.uri.path();
         if let Some(page) = self.pages.find(path) {
-            return page.show(request);
+            return page.answer(request).await;
         }
         if ![METRICS, DROPS, "/"].contains(&path) {
             return plain(StatusCode::NOT_FOUND, format!("nothing here; there is {}\n", self.paths().join(", ")));

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -14,6 +14,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload;
 
 use crate::plan::{LogEncoding, LogLevel, TelemetryPlan};
 
@@ -65,11 +66,16 @@ fn remember(time: &str, level: Level, target: &str, fields: &Fields) {
     all.push_back(Line { time: time.to_owned(), level, target: target.to_owned(), text });
 }
 
+/// What can be changed about own logs while they are written.
+static LOGS: OnceLock<Logs> = OnceLock::new();
+
 /// Sends own logs to standard error from now on, panics included. Once for a process; later calls change nothing.
 pub fn install(plan: &TelemetryPlan) {
-    if tracing::subscriber::set_global_default(subscriber(plan, std::io::stderr)).is_err() {
+    let (subscriber, logs) = changeable(plan, std::io::stderr);
+    if tracing::subscriber::set_global_default(subscriber).is_err() {
         return;
     }
+    let _ = LOGS.set(logs);
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let payload = panic.payload();
@@ -79,11 +85,46 @@ pub fn install(plan: &TelemetryPlan) {
     }));
 }
 
+/// Writes own logs as `plan` says from now on.
+pub fn change(plan: &TelemetryPlan) {
+    if let Some(logs) = LOGS.get() {
+        logs.change(plan);
+    }
+}
+
 /// The subscriber itself, for another place than standard error.
 pub fn subscriber<W>(plan: &TelemetryPlan, writer: W) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    changeable(plan, writer).0
+}
+
+/// The subscriber, and what can be changed about it.
+fn changeable<W>(plan: &TelemetryPlan, writer: W) -> (impl Subscriber + Send + Sync + use<W>, Logs)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let (targets, handle) = reload::Layer::new(targets(plan));
+    let lines = Changeable(Arc::new(RwLock::new(Lines::new(plan))));
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).event_format(lines.clone());
+    (tracing_subscriber::registry().with(targets).with(layer), Logs { targets: handle, lines })
+}
+
+/// A handle on own logs.
+struct Logs {
+    targets: reload::Handle<Targets, tracing_subscriber::Registry>,
+    lines: Changeable,
+}
+
+impl Logs {
+    fn change(&self, plan: &TelemetryPlan) {
+        let _ = self.targets.reload(targets(plan));
+        *self.lines.0.write().unwrap_or_else(PoisonError::into_inner) = Lines::new(plan);
+    }
+}
+
+fn targets(plan: &TelemetryPlan) -> Targets {
     let level = match plan.log_level {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Info => LevelFilter::INFO,
@@ -91,16 +132,33 @@ where
         LogLevel::Error => LevelFilter::ERROR,
     };
     let libraries = level.min(LevelFilter::WARN);
-    let targets = Targets::new().with_default(libraries).with_targets(OURS.map(|target| (target, level)));
-    let lines = Lines { encoding: plan.log_encoding, resource: Resource::new(&plan.resource) };
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer).event_format(lines);
-    tracing_subscriber::registry().with(targets).with(layer)
+    Targets::new().with_default(libraries).with_targets(OURS.map(|target| (target, level)))
+}
+
+/// Lines as they are written now.
+#[derive(Clone)]
+struct Changeable(Arc<RwLock<Lines>>);
+
+impl<S, N> FormatEvent<S, N> for Changeable
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).format_event(context, writer, event)
+    }
 }
 
 /// Writes each event as one line.
 struct Lines {
     encoding: LogEncoding,
     resource: Resource,
+}
+
+impl Lines {
+    fn new(plan: &TelemetryPlan) -> Lines {
+        Lines { encoding: plan.log_encoding, resource: Resource::new(&plan.resource) }
+    }
 }
 
 /// The attributes that every line carries.

@@ -7,10 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use http::{Response, request};
 
+use crate::component::BoxFuture;
+
 /// One page.
 pub trait Page: Send + Sync {
     /// The answer to a request for its path; quick, and without waiting.
     fn show(&self, request: &request::Parts) -> Response<Bytes>;
+
+    /// The same for a page that has to wait for something before it answers.
+    fn answer<'a>(&'a self, request: &'a request::Parts) -> BoxFuture<'a, Response<Bytes>> {
+        Box::pin(std::future::ready(self.show(request)))
+    }
 }
 
 impl<F: Fn(&request::Parts) -> Response<Bytes> + Send + Sync> Page for F {

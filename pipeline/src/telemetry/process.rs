@@ -1,11 +1,12 @@
 //! The process in own metrics: uptime, CPU time, memory, and what it is (`target_info`).
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Counter, Gauge};
+use prometheus::{Counter, Gauge, IntGauge, Opts};
 use tokio::time::Instant;
 
 use super::Meter;
@@ -17,20 +18,58 @@ pub fn register(meter: &Meter, files: Arc<dyn Files>) {
     let _ = meter.registry().register(Box::new(Process::new(files)));
 }
 
-/// Shows what this process is: `service.name`, `service.version` and the config's resource attributes.
-pub fn describe(meter: &Meter, resource: &[(String, String)]) {
-    let mut labels = vec![
+/// Shows what this process is: `service.name`, `service.version` and the config's resource attributes. What is described
+/// may change.
+pub fn describe(meter: &Meter, resource: &[(String, String)]) -> Description {
+    let description = Description { info: Arc::new(Mutex::new(info(resource))) };
+    // Where it is already there it is another graph's in the same process.
+    let _ = meter.registry().register(Box::new(description.clone()));
+    description
+}
+
+/// The metric `target_info`; clone is another handle on it.
+#[derive(Clone)]
+pub struct Description {
+    info: Arc<Mutex<IntGauge>>,
+}
+
+impl Description {
+    /// The config has these resource attributes now.
+    pub fn change(&self, resource: &[(String, String)]) {
+        *self.info() = info(resource);
+    }
+
+    fn info(&self) -> MutexGuard<'_, IntGauge> {
+        self.info.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Description {
+    /// None of its labels stays for ever, so that nothing can be said about it.
+    fn desc(&self) -> Vec<&Desc> {
+        Vec::new()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.info().collect()
+    }
+}
+
+/// One series with these attributes as labels.
+fn info(resource: &[(String, String)]) -> IntGauge {
+    let mut labels = HashMap::from([
         ("service_name".to_owned(), "slipring".to_owned()),
         ("service_version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-    ];
+    ]);
     for (name, value) in resource {
         let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        labels.retain(|(known, _)| *known != name);
-        labels.push((name, value.clone()));
+        labels.insert(name, value.clone());
     }
-    labels.retain(|(name, _)| name.starts_with(|c: char| !c.is_ascii_digit()));
-    let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    meter.gauge("target_info", "What this process is.", &labels).set(1);
+    labels.retain(|name, _| name.starts_with(|c: char| !c.is_ascii_digit()));
+    let info = IntGauge::with_opts(Opts::new("target_info", "What this process is.").const_labels(labels));
+    let info = info.expect("names are letters, digits and underscores, and do not begin with a digit");
+    info.set(1);
+    info
 }
 
 /// Ticks a second of the times in `/proc/self/stat` (`USER_HZ`, 100 on every Linux platform).
@@ -119,7 +158,9 @@ mod tests {
     fn the_process_is_described_by_its_resource() {
         let meter = Meter::new();
         let resource = [("service.name", "edge"), ("k8s.pod.name", "p-1"), ("9lives", "no")];
-        describe(&meter, &resource.map(|(k, v)| (k.to_owned(), v.to_owned())));
+        let described = describe(&meter, &[("host.name".to_owned(), "old".to_owned())]);
+        assert!(meter.text().contains("target_info{host_name=\"old\","));
+        described.change(&resource.map(|(k, v)| (k.to_owned(), v.to_owned())));
         let text = meter.text();
         let line = text.lines().find(|l| l.starts_with("target_info")).unwrap();
         let version = env!("CARGO_PKG_VERSION");
