@@ -50,20 +50,27 @@ service:
     logs: {receivers: [otlp, file_log], processors: [memory_limiter, resource], exporters: [loki]}
 ";
 
-/// Runs it for so many minutes.
+/// Runs it for so many minutes, or another program instead.
 pub fn soak(arguments: &[String]) -> Result<(), String> {
     let minutes = arguments.first().map_or("10", String::as_str);
     let minutes: f64 = minutes.parse().map_err(|_| format!("{minutes:?} is no number of minutes"))?;
-    cargo(&["build", "--release"]).run()?;
+    let program = match arguments.get(1) {
+        Some(program) => PathBuf::from(program),
+        None => {
+            cargo(&["build", "--release"]).run()?;
+            let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+            PathBuf::from(target).join("release/slipring")
+        }
+    };
     let said = |error: std::io::Error| error.to_string();
     let folder = std::env::temp_dir().join(format!("slipring-soak-{}", std::process::id()));
     fs::create_dir_all(&folder).map_err(said)?;
-    let result = run(&folder, Duration::from_secs_f64(minutes * 60.0));
+    let result = run(&program, &folder, Duration::from_secs_f64(minutes * 60.0));
     let _ = fs::remove_dir_all(&folder);
     result
 }
 
-fn run(folder: &Path, lasts: Duration) -> Result<(), String> {
+fn run(program: &Path, folder: &Path, lasts: Duration) -> Result<(), String> {
     let said = |error: std::io::Error| error.to_string();
     let (stop, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let far = serve(stop.clone(), taken.clone(), true)?;
@@ -76,9 +83,8 @@ fn run(folder: &Path, lasts: Duration) -> Result<(), String> {
     }
     let path = folder.join("soak.yaml");
     fs::write(&path, config).map_err(said)?;
-    let target_dir = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
     let output = File::create(folder.join("soak.out")).map_err(said)?;
-    let process = Command::new(PathBuf::from(target_dir).join("release/slipring"))
+    let process = Command::new(program)
         .args(["run", "--config"])
         .arg(&path)
         .env("SLIPRING_DATA_DIR", folder.join("data"))

@@ -10,7 +10,7 @@ use pipeline::net::grpc::{self, Code, Limits, Status};
 use pipeline::net::http::{Admission, Handler, Incoming};
 use pipeline::{BoxFuture, Signal};
 
-use super::intake::{Intake, Room};
+use super::intake::{Intake, Room, too_slow};
 use super::telemetry::Refusals;
 use super::{READ_PAUSE, metadata, read_time};
 
@@ -78,9 +78,13 @@ impl GrpcHandler {
             room = self.intake.room(len).await?;
             Ok(())
         });
-        let call = tokio::time::timeout(read_time(self.most_bytes), received)
-            .await
-            .unwrap_or_else(|_| Err(Status::new(Code::DeadlineExceeded, "the message came too slowly")))?;
+        let call = tokio::select! {
+            biased;
+            call = tokio::time::timeout(read_time(self.most_bytes), received) => {
+                call.unwrap_or_else(|_| Err(Status::new(Code::DeadlineExceeded, "the message came too slowly")))?
+            }
+            () = self.intake.others_wait() => return Err(too_slow()),
+        };
         self.intake.fit(&mut room, call.message.len())?;
         self.intake.take(signal, call.message, meta).await
     }

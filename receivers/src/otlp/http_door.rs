@@ -15,7 +15,7 @@ use pipeline::net::http::{Admission, Handler, Incoming};
 use pipeline::net::{grpc, retry_after};
 use pipeline::{BoxFuture, Signal, otlp};
 
-use super::intake::{Intake, Room};
+use super::intake::{Intake, Room, too_slow};
 use super::telemetry::Refusals;
 use super::{metadata, read_time};
 
@@ -235,9 +235,17 @@ impl HttpHandler {
         }
         *room = self.intake.room(most_here).await?;
         let reading = body::read_capped(request.body_mut(), most, Some(self.server.read_pause()));
-        let whole = tokio::time::timeout(read_time(most_here), reading).await.map_err(|_| {
-            Refusal::new(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, "the body came too slowly")
-        })??;
+        let whole = tokio::select! {
+            biased;
+            whole = tokio::time::timeout(read_time(most_here), reading) => whole.map_err(|_| {
+                Refusal::new(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, "the body came too slowly")
+            })??,
+            () = self.intake.others_wait() => {
+                // What is drained of it has no room any more.
+                *room = Room::default();
+                return Err(Refusal { http: StatusCode::REQUEST_TIMEOUT, status: too_slow() });
+            }
+        };
         self.intake.fit(room, whole.bytes.len())?;
         Ok(whole.bytes)
     }

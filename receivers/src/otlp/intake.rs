@@ -1,7 +1,7 @@
 //! What both protocols share: room for a request while it is worked on, the check, and the pipeline's answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,10 @@ use super::Validation;
 
 /// How long a request waits for room before it is refused for now.
 const ROOM_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a message may come, holding its room, while others wait for room.
+const SLOW: Duration = Duration::from_secs(10);
+/// How often it is looked whether others wait, while a slow message comes.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// What a client is asked to wait where the pipeline does not say.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -27,6 +31,8 @@ pub(super) struct Intake {
     component: String,
     room: Arc<Semaphore>,
     room_bytes: usize,
+    /// Requests that wait for room.
+    waiting: Arc<AtomicUsize>,
     unrouted: Arc<[AtomicBool; 3]>,
 }
 
@@ -46,6 +52,7 @@ impl Intake {
             component: context.id.to_string(),
             room: Arc::new(Semaphore::new(room_bytes)),
             room_bytes,
+            waiting: Arc::default(),
             unrouted: Arc::default(),
         }
     }
@@ -60,10 +67,22 @@ impl Intake {
     /// # Errors
     /// There is no room soon enough.
     pub(super) async fn room(&self, bytes: usize) -> Result<Room, Status> {
+        if let Ok(permits) = Arc::clone(&self.room).try_acquire_many_owned(self.permits(bytes)) {
+            return Ok(Room { permits: Some(permits) });
+        }
+        let _waiting = Waiting::new(&self.waiting);
         let permits = Arc::clone(&self.room).acquire_many_owned(self.permits(bytes));
         match tokio::time::timeout(ROOM_PATIENCE, permits).await {
             Ok(Ok(permits)) => Ok(Room { permits: Some(permits) }),
             Ok(Err(_)) | Err(_) => Err(self.no_room()),
+        }
+    }
+
+    /// Ends when a message that is still coming then is too slow to be waited for: others wait for the room it holds.
+    pub(super) async fn others_wait(&self) {
+        tokio::time::sleep(SLOW).await;
+        while self.waiting.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
@@ -139,6 +158,27 @@ impl Intake {
         }
         self.drops.record_batch(batch, batch.items(), &Reason::new("no_pipeline", message));
     }
+}
+
+/// A request that waits for room.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Waiting<'_> {
+    fn new(waiting: &AtomicUsize) -> Waiting<'_> {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The refusal of a message that holds room others wait for.
+pub(super) fn too_slow() -> Status {
+    Status::new(Code::DeadlineExceeded, "the message comes slowly, and others wait for the room it takes")
 }
 
 /// A refusal in gRPC's words, which OTLP/HTTP uses too. Too fast a sender is told so (429); anything else that time heals

@@ -311,6 +311,40 @@ async fn requests_beyond_the_room_wait_and_are_refused_for_now() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_client_does_not_keep_the_room_from_others() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let body = spans(100);
+    let running = start(&format!("{{{BOTH}, max_in_flight_bytes: {}}}", body.len())).await;
+    let mut slow = running.world.doors.net.connect(HTTP_ENDPOINT).await.unwrap();
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    slow.write_all(&body[..10]).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    // It holds the whole room; three seconds later it has done so for too long.
+    let begun = tokio::time::Instant::now();
+    assert_eq!(running.post("/v1/traces", &[PROTOBUF], body.clone()).await.status, 200);
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    slow.write_all(&body[10..]).await.unwrap();
+    let mut answer = vec![0; 512];
+    let len = slow.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..len]);
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("others wait"), "{answer}");
+    // As long as nobody waits, a slow client has its time.
+    let mut alone = running.world.doors.net.connect(HTTP_ENDPOINT).await.unwrap();
+    alone.write_all(head.as_bytes()).await.unwrap();
+    for piece in body.chunks(body.len() / 4) {
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        alone.write_all(piece).await.unwrap();
+    }
+    let mut answer = vec![0; 512];
+    let len = alone.read(&mut answer).await.unwrap();
+    assert!(answer[..len].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..len]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_callers_deadline_is_kept() {
     let running = start(BOTH).await;
     running.sink.hold();

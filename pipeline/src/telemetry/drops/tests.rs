@@ -221,3 +221,32 @@ async fn questions_are_narrowed_by_filters_and_wrong_ones_say_what_there_is() {
     assert!(ask(&world, "since=long")["error"].as_str().unwrap().contains("it must be a number"));
     assert!(ask(&world, "trace=7")["error"].as_str().unwrap().contains("32 hexadecimal digits"));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        cases: 500, failure_persistence: None, ..proptest::prelude::ProptestConfig::default()
+    })]
+
+    /// Questions come from outside, and so do the bytes that are dropped.
+    #[test]
+    fn whatever_is_dropped_and_asked_is_answered(
+        question in "(q|series|text|trace)=[ -~]{0,40}",
+        selector in "[a-z_]{0,5}\\{([a-z\\.\"]{0,4}(=|!=|=~|!~)\"?[a-z\\\\\"(.*]{0,6}\"?,?){0,3}\\}?",
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..80),
+        line in "\\PC{0,300}",
+    ) {
+        let world = World::new();
+        let drops = drops(&world, "far");
+        for signal in Signal::ALL {
+            drops.record_batch(&Batch::counted(signal, bytes.clone().into(), 3), 3, &Reason::new("why", "so"));
+        }
+        drops.record_line(&line, &Reason::new("why", "so"));
+        drops.record_source(Signal::Metrics, 0, &line, &Reason::new("why", "so"));
+        let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let question = question.split_once('=').map(|(name, value)| format!("{name}={}", encode(value))).unwrap();
+        for query in [question, format!("series={}", encode(&selector)), format!("q={}", encode(&line))] {
+            let answer = ask(&world, &query);
+            proptest::prop_assert!(answer["drops"].is_array() || answer["error"].is_string(), "{query}: {answer}");
+        }
+    }
+}
