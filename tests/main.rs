@@ -21,6 +21,7 @@ mod prometheus_far_side;
 #[cfg(feature = "peers")]
 mod python_sdk;
 mod quickstart;
+mod rehearsal;
 mod reload;
 mod signals;
 mod stdin;

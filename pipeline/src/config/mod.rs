@@ -58,7 +58,7 @@ pub use compare::{Change, Comparison, Difference, Effect};
 pub use document::{Document, read_document, read_settings, read_whole};
 pub use duration::{GoDuration, PromDuration};
 pub use id::{ComponentId, ExtensionId};
-pub use load::{Loaded, load};
+pub use load::{Loaded, load, of_tree};
 pub use nearest::nearest;
 pub use portrait::{Portrait, SealingKey};
 pub use print::{Format, Redact, print};
