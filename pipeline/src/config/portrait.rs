@@ -54,7 +54,7 @@ impl Portrait {
     pub fn of(loaded: &Loaded, key: &SealingKey) -> Option<Portrait> {
         let plan = loaded.plan.as_ref()?;
         let mut secrets = BTreeMap::new();
-        each(&loaded.tree, String::new(), &mut |path, node| {
+        each(&loaded.tree, "", &mut |path, node| {
             if loaded.secrets.contains(&node.id) {
                 let mut value = Vec::new();
                 canonical(&mut value, node);
@@ -77,12 +77,12 @@ impl Portrait {
 }
 
 /// Every node with its path.
-fn each(node: &Node, path: String, see: &mut impl FnMut(&str, &Node)) {
-    see(&path, node);
+fn each(node: &Node, path: &str, see: &mut impl FnMut(&str, &Node)) {
+    see(path, node);
     let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}::{key}") };
     match &node.value {
-        Value::List(list) => list.iter().enumerate().for_each(|(n, node)| each(node, below(&n.to_string()), see)),
-        Value::Map(map) => map.entries().iter().for_each(|entry| each(&entry.value, below(&entry.key), see)),
+        Value::List(list) => list.iter().enumerate().for_each(|(n, node)| each(node, &below(&n.to_string()), see)),
+        Value::Map(map) => map.entries().iter().for_each(|entry| each(&entry.value, &below(&entry.key), see)),
         _ => {}
     }
 }

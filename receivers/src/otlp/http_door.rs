@@ -243,7 +243,7 @@ impl HttpHandler {
             () = self.intake.others_wait() => {
                 // What is drained of it has no room any more.
                 *room = Room::default();
-                return Err(Refusal { http: StatusCode::REQUEST_TIMEOUT, status: too_slow() });
+                return Err(Refusal { http: StatusCode::REQUEST_TIMEOUT, status: too_slow(), denied: None });
             }
         };
         self.intake.fit(room, whole.bytes.len())?;
