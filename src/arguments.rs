@@ -1,5 +1,7 @@
 //! The command line: its own words, and the collector's.
 
+mod tests_of_configs;
+
 use std::ffi::OsString;
 
 use clap::builder::PossibleValuesParser;
@@ -7,6 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use pipeline::config::Inputs;
 
 use crate::builtin;
+use tests_of_configs::{record, record_options, replay, replay_options, test, test_options};
 
 /// What a command line asks for.
 pub enum Task {
@@ -34,6 +37,12 @@ pub enum Task {
         /// The answer as it comes.
         json: bool,
     },
+    /// Run tests of configs.
+    Test(runner::Options),
+    /// Record what enters a running config.
+    Record(runner::RecordOptions),
+    /// Feed a recording to a running config.
+    Replay(runner::ReplayOptions),
 }
 
 const EXIT_CODES: &str = "\
@@ -88,6 +97,9 @@ fn command() -> Command {
                 .args(sources())
                 .args([mode, format]),
         )
+        .subcommand(test())
+        .subcommand(record())
+        .subcommand(replay())
         .subcommand(Command::new("components").about("Lists the components of this binary"))
         .subcommand(why_missing())
 }
@@ -115,8 +127,11 @@ fn why_missing() -> Command {
 pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, clap::Error> {
     let matches = command().try_get_matches_from(arguments)?;
     let (name, inner) = matches.subcommand().unwrap_or(("run", &matches));
-    if name == "components" {
-        return Ok(Task::Components);
+    match name {
+        "components" => return Ok(Task::Components),
+        "test" => return Ok(Task::Test(test_options(inner))),
+        "replay" => return Ok(Task::Replay(replay_options(inner))),
+        _ => {}
     }
     if name == "why-missing" {
         let of = |name: &str| inner.get_one::<String>(name).cloned().unwrap_or_default();
@@ -132,6 +147,7 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, clap:
     }
     let one = |name: &str| inner.get_one::<String>(name).map(String::as_str);
     Ok(match name {
+        "record" => Task::Record(record_options(inputs, inner)),
         "validate" => Task::Validate(inputs),
         "print-config" => Task::PrintConfig {
             inputs,

@@ -52,6 +52,9 @@ pub fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsString>) -
         }
     };
     match task {
+        Task::Test(options) => runner::test(registry, &options),
+        Task::Record(options) => runner::record(registry, &options),
+        Task::Replay(options) => runner::replay(registry, &options),
         Task::Components => say(&list::components(registry)),
         Task::WhyMissing { url, wanted, json } => match why_missing::ask(&url, &wanted, json) {
             Ok(answer) => say(&answer),

@@ -7,7 +7,7 @@ use pipeline::config::report::Report;
 use pipeline::doors::Doors;
 use pipeline::graph::{Failure, Graph, Running, StopReport, Surroundings};
 use pipeline::plan::Plan;
-use pipeline::telemetry::{self, Endpoint, Health, Meter, Pages, State, logs};
+use pipeline::telemetry::{self, Endpoint, State, logs};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
@@ -131,9 +131,7 @@ async fn stop(running: Running, endpoint: Option<Endpoint>, deadline: Instant) -
 }
 
 fn surroundings() -> Surroundings {
-    let doors = Doors::real();
-    let health = Health::new(doors.clock);
-    Surroundings { doors, meter: Meter::new(), pages: Pages::new(), health }
+    Surroundings::new(Doors::real())
 }
 
 fn runtime() -> Result<Runtime, ExitCode> {

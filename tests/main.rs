@@ -21,6 +21,7 @@ mod prometheus_far_side;
 #[cfg(feature = "peers")]
 mod python_sdk;
 mod quickstart;
+mod rehearsal;
 mod signals;
 mod stdin;
 #[cfg(feature = "peers")]

@@ -14,6 +14,7 @@ mod otlp;
 mod payload;
 mod process;
 mod processors;
+mod rehearse;
 mod remote_write;
 mod scrape;
 mod sink;
@@ -55,6 +56,10 @@ usage: cargo run --release -p benches -- <scenario> [options]
              --slipring PATH            (target/release/slipring)
   nvml     the nvml receiver alone on eight GPUs of the fake driver, CPU a pass and memory added
              --passes N                 (500)
+  rehearse  slipring test with tests of configs/sidecar.yaml, each time in a new process
+             --tests N                  in the file (100)
+             --rounds N                 processes (7)
+             --slipring PATH            (target/release/slipring)
   correlation  trace_correlation alone, in nanoseconds a log record looked up
              --milliseconds N           for each (500)
 ";
@@ -78,6 +83,7 @@ fn main() -> ExitCode {
         "scrape" => scrape::run(&options),
         "logs" => logs::run(&options),
         "nvml" => nvml::run(&options),
+        "rehearse" => rehearse::run(&options),
         "correlation" => correlation::run(&options),
         _ => Err(USAGE.to_owned()),
     };

@@ -19,7 +19,7 @@ use crate::extensions::Extensions;
 use crate::net::auth::{ClientAuth, ServerAuth};
 use crate::otlp::WireError;
 use crate::shared::Shared;
-use crate::telemetry::{Drops, Health, Meter, Pages, Reporter};
+use crate::telemetry::{Drops, Health, Kind, Meter, Pages, Reporter};
 
 /// A boxed future, so that the traits below can be used through `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -337,6 +337,26 @@ pub struct Context {
 }
 
 impl Context {
+    /// The context of what no graph builds, such as a client that sends to one.
+    pub fn alone(id: ComponentId, doors: Doors) -> Context {
+        let (meter, health) = (Meter::with_clock(doors.clock), Health::new(doors.clock));
+        Context {
+            drops: Drops::new(&meter, &id),
+            reporter: health.reporter(Kind::Receiver, &id, None),
+            extensions: Extensions::default(),
+            health,
+            id,
+            pipeline: Arc::from(""),
+            signal: None,
+            meter,
+            doors,
+            pages: Pages::new(),
+            shared: Shared::default(),
+            data_dir: PathBuf::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
     /// Starts a task that the frame joins at shutdown; it must end by itself once its component is closed.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);

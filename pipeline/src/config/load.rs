@@ -41,6 +41,12 @@ pub fn load(inputs: &Inputs, registry: &Registry, surroundings: &Surroundings) -
     let mut report = Report::default();
     let mut tree = read(inputs, surroundings, &mut report);
     expand(&mut tree, surroundings, &mut report);
+    of_tree(tree, report, registry, surroundings)
+}
+
+/// Reads a config that has been merged and expanded before, such as the [`Loaded::tree`] of another with a change in it.
+/// `report` brings the texts that it came from.
+pub fn of_tree(mut tree: Node, mut report: Report, registry: &Registry, surroundings: &Surroundings) -> Loaded {
     tree.number();
     let mut notes = Notes::default();
     let plan = if report.errors() == 0 || !tree.as_map().is_none_or(Map::is_empty) {

@@ -55,7 +55,7 @@ pub use block::{Block, Tagged};
 pub use document::{Document, read_document, read_settings, read_whole};
 pub use duration::{GoDuration, PromDuration};
 pub use id::{ComponentId, ExtensionId};
-pub use load::{Loaded, load};
+pub use load::{Loaded, load, of_tree};
 pub use nearest::nearest;
 pub use print::{Format, Redact, print};
 pub use secret::{Headers, Opaque, REDACTED, without_userinfo};

@@ -61,6 +61,14 @@ pub struct Surroundings {
     pub health: Health,
 }
 
+impl Surroundings {
+    /// Those doors, and everything about ourselves fresh.
+    pub fn new(doors: Doors) -> Surroundings {
+        let (meter, health) = (Meter::with_clock(doors.clock), Health::new(doors.clock));
+        Surroundings { doors, meter, pages: Pages::new(), health }
+    }
+}
+
 /// What keeps a component from being built or started, or ends it.
 #[derive(Debug)]
 pub struct Failure {

@@ -18,7 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::plan::{LogEncoding, LogLevel, TelemetryPlan};
 
 /// The crates that are ours, as targets begin.
-const OURS: [&str; 6] = ["slipring", "pipeline", "receivers", "processors", "exporters", "extensions"];
+const OURS: [&str; 7] = ["slipring", "pipeline", "receivers", "processors", "exporters", "extensions", "runner"];
 
 /// How many warnings and errors are remembered.
 const MOST_REMEMBERED: usize = 200;
