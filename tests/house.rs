@@ -113,6 +113,10 @@ fn rehearse(what: &Path, config: &str) {
     for (receiver, signals) in &signals {
         let body = &tree["receivers"][receiver];
         let entries: Vec<Value> = match receiver.split('/').next().unwrap_or_default() {
+            // Nobody comes in unknown.
+            "otlp" if body.to_string().contains("\"authenticator\"") => {
+                signals.iter().map(|signal| json!({signal: one_of(signal), "answer": "refused"})).collect()
+            }
             "otlp" => signals.iter().map(|signal| json!({signal: one_of(signal)})).collect(),
             "prometheus" => {
                 let page = |target: &String| json!({"target": target, "text": "something_total 1\n"});
@@ -128,6 +132,14 @@ fn rehearse(what: &Path, config: &str) {
         };
         if !entries.is_empty() {
             inputs.insert(receiver.clone(), entries.into());
+        }
+    }
+    // Who gives out tokens is outside, as what a receiver asks is.
+    let extensions = tree["extensions"].as_object().into_iter().flatten();
+    for url in extensions.filter_map(|(_, body)| body["token_url"].as_str()) {
+        let token = r#"{"access_token": "t", "token_type": "Bearer", "expires_in": 3600}"#;
+        if let Some(Value::Array(first)) = inputs.values_mut().next() {
+            first.push(json!({"target": url, "text": token}));
         }
     }
     let files = json!({

@@ -112,12 +112,15 @@ impl ExtensionFactory for Factory {
 
     fn build(config: Config, context: Context) -> Result<Arc<dyn Extension>, Error> {
         let client = Client::new(ClientOptions { tls: config.tls.clone(), ..ClientOptions::default() }, &context)?;
-        let tokens = Tokens::new(config.grant()?, Box::new(client), context.doors.files.clone());
-        Ok(Arc::new(OAuth2(Arc::new(Shown { tokens, reporter: context.reporter }))))
+        let tokens = Tokens::new(config.grant()?, Box::new(client.clone()), context.doors.files.clone());
+        Ok(Arc::new(OAuth2 { shown: Arc::new(Shown { tokens, reporter: context.reporter }), client }))
     }
 }
 
-struct OAuth2(Arc<Shown>);
+struct OAuth2 {
+    shown: Arc<Shown>,
+    client: Client,
+}
 
 struct Shown {
     tokens: Tokens,
@@ -126,7 +129,13 @@ struct Shown {
 
 impl Extension for OAuth2 {
     fn client_auth(self: Arc<Self>) -> Option<Arc<dyn ClientAuth>> {
-        Some(self.0.clone())
+        Some(self.shown.clone())
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        // A connection that is kept for the next token would keep the process.
+        self.client.close();
+        Box::pin(async {})
     }
 }
 
