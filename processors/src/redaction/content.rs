@@ -137,12 +137,38 @@ pub fn stays_in_message(key: &str) -> bool {
         || super::summary::is_key(key)
 }
 
-/// What one of these is in has to be looked at; all else is as good as free.
+/// A line has to be looked at if one of these is in it; all else is as good as free. They are the beginnings of all keys,
+/// few enough to be searched for at once in words of the processor.
+const BEGINNINGS: &[&str] = &[
+    "\"gen_ai.",
+    "\"traceloop.entity.",
+    "\"input.value\"",
+    "\"output.value\"",
+    "\"llm.",
+    "\"message.content\"",
+    "\"tool.parameters\"",
+    "\"embedding.",
+    "\"retrieval.documents.",
+    "\"reranker.",
+    "\"ai.",
+    "\"langfuse.",
+    "\"mlflow.span",
+    "\"args.",
+    "\"kwargs.",
+    "\"prompt",
+    "\"completion",
+    "\"messages\"",
+    "\"input_text\"",
+    "\"output_text\"",
+    "\"generated_text\"",
+    "\"output_token_ids\"",
+    "\"input_ids\"",
+    "\"output_ids\"",
+];
+
 static MARKERS: LazyLock<Regex> = LazyLock::new(|| {
-    let named = KEYS.iter().chain(PARTS).filter(|key| key.contains('.')).map(|key| regex::escape(key));
-    let bare = KEYS.iter().filter(|key| !key.contains('.')).map(|key| format!("\"{key}\""));
-    let lines = LINES.iter().map(|line| regex::escape(line.content));
-    let all: Vec<_> = named.chain(bare).chain(lines).chain([regex::escape(TRACE)]).collect();
+    let lines = LINES.iter().map(|line| line.content);
+    let all: Vec<_> = BEGINNINGS.iter().copied().chain(lines).chain([TRACE]).map(regex::escape).collect();
     Regex::new(&all.join("|")).expect("literals are a pattern")
 });
 
@@ -211,4 +237,18 @@ fn line(text: &str) -> Option<String> {
         let content = begins + text[begins..].find(line.content)? + line.content.len();
         (!text[content..].starts_with(STARS)).then(|| format!("{}{STARS}", &text[..content]))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_found_by_its_beginning() {
+        for key in KEYS.iter().map(|key| (*key).to_owned()).chain(PARTS.iter().map(|part| format!("{part}0.content"))) {
+            assert!(is_key(&key), "{key}");
+            assert!(MARKERS.is_match(format!("{{\"{key}\":1}}").as_bytes()), "{key}");
+        }
+        assert!(!MARKERS.is_match(br#"{"message":"no prompt, no completion","model":"m"}"#));
+    }
 }

@@ -78,9 +78,15 @@ impl Keys {
         !self.blocked_patterns.is_empty()
     }
 
+    /// Whether a key stays, whatever else is said.
+    pub fn ignore(&self, key: &str) -> bool {
+        (!self.ignored.is_empty() && self.ignored.contains(key))
+            || (!self.ignored_patterns.is_empty() && self.ignored_patterns.is_match(key))
+    }
+
     /// What the rules say about a key.
     pub fn find_out(&self, key: &str) -> Verdict {
-        if self.ignored.contains(key) || self.ignored_patterns.is_match(key) {
+        if self.ignore(key) {
             return Verdict::Ignored;
         }
         if self.drops_content && content::is_key(key) {

@@ -85,7 +85,7 @@ impl Values {
     /// The text of a log line by all rules that are about such texts: content, keys of JSON, values.
     pub fn line(&self, line: &str, is_row: bool, work: &mut Work<'_, '_>) -> Option<String> {
         let keys = work.keys.keys();
-        let is_kept = |key: &str| keys.find_out(key) == Verdict::Ignored;
+        let is_kept = |key: &str| keys.ignore(key);
         let content = if self.drops_content { content::without(line, is_row, &is_kept) } else { None };
         let text = content.as_deref().unwrap_or(line);
         let keyed = if keys.block() && text.trim_start().starts_with('{') {

@@ -30,8 +30,22 @@ pub struct Config {
     pub library: String,
     /// The kubelet's socket of pod resources; empty asks no kubelet.
     pub kubelet_socket: String,
-    /// Whether series get the labels that Dynamo gives the processes on a GPU.
+    /// Whether series get the labels that Dynamo gives the processes on a GPU, and its operator their pods.
     pub dynamo: bool,
+    /// Where to ask for pods.
+    pub kubernetes: Kubernetes,
+}
+
+/// `kubernetes`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Kubernetes {
+    /// The node whose pods are asked for; empty is the host's name.
+    pub node: String,
+    /// The API server; empty is the one of the cluster that this runs in.
+    pub api_server: String,
+    /// A file that says where the API server is and who we are.
+    pub kubeconfig_file: String,
 }
 
 impl Default for Config {
@@ -48,6 +62,7 @@ impl Default for Config {
             library: "libnvidia-ml.so.1".to_owned(),
             kubelet_socket: "/var/lib/kubelet/pod-resources/kubelet.sock".to_owned(),
             dynamo: false,
+            kubernetes: Kubernetes::default(),
         }
     }
 }
@@ -109,6 +124,12 @@ impl Settings for Config {
         }
         if self.library.is_empty() {
             problems.push(Problem::at("library", "is empty; the driver's library is libnvidia-ml.so.1"));
+        }
+        if self.kubernetes != Kubernetes::default() && !self.dynamo {
+            problems.push(Problem::at("kubernetes", "is asked for Dynamo's labels only: add dynamo: true"));
+        }
+        if !self.kubernetes.api_server.is_empty() && !self.kubernetes.kubeconfig_file.is_empty() {
+            problems.push(Problem::at("kubernetes", "takes an api_server or a kubeconfig_file, not both"));
         }
         problems
     }

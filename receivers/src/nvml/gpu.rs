@@ -13,7 +13,7 @@ use super::catalogue::{Own, Place};
 use super::device::{Reader, Unsupported, Values, Verdict, verdict};
 use super::gpm;
 use super::labels::{Host, Identity, Instance, Labels};
-use super::owners::{Owner, Owners};
+use super::owners::Owner;
 use super::points::Points;
 use super::processes::Processes;
 use super::raw;
@@ -46,10 +46,8 @@ pub struct Around<'a, 'nvml> {
     pub settings: &'a Settings,
     /// The host.
     pub host: &'a Host,
-    /// Who uses what, as the kubelet says.
-    pub owners: &'a Owners,
-    /// Why the kubelet says nothing, if so.
-    pub no_kubelet: Option<&'a str>,
+    /// Who uses what, as the kubelet and the Kubernetes API say.
+    pub users: &'a users::Around<'a>,
     /// The time of the pass, nanoseconds since 1970.
     pub at: u64,
 }
@@ -370,8 +368,7 @@ impl<'nvml> Part<'nvml> {
 
     /// Brings the labels up to date with who uses the device: one set for each owner.
     fn relabel(&mut self, identity: &Identity, around: &Around<'_, 'nvml>, pids: &[u32], processes: &mut Processes) {
-        let Around { owners, no_kubelet, .. } = around;
-        let users = users::of(identity, owners, *no_kubelet, pids, processes, around.settings.config.dynamo);
+        let users = users::of(identity, around.users, pids, processes);
         if self.users.as_ref() == Some(&users) {
             return;
         }

@@ -17,6 +17,7 @@ pub mod kubelet;
 mod labels;
 mod owners;
 mod page;
+mod pods;
 mod points;
 pub mod processes;
 mod raw;
@@ -40,8 +41,8 @@ use pipeline::batch::{Batch, Signal};
 use pipeline::component::{BoxFuture, Context, Error, Life, Outputs, Reason, Receiver, Refused};
 use pipeline::registry::ReceiverFactory;
 use pipeline::telemetry::Drops;
-use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use self::catalogue::Catalogue;
@@ -51,6 +52,7 @@ use self::kubelet::Kubelet;
 use self::labels::{Host, Identity};
 use self::owners::Owners;
 use self::page::Page;
+use self::pods::Pods;
 use self::session::{Ask, Pass, Settings, Thread};
 use self::users::Users;
 use self::xids::Xid;
@@ -61,7 +63,7 @@ const MOST_XIDS: usize = 256;
 const MOST_RECORDS: usize = 64;
 /// Passes without an answer of the kubelet after which its last one counts no more.
 const MOST_SILENT: u32 = 12;
-/// How long a stop waits for the driver.
+/// How long a stop waits for the driver, and the first reading for the Kubernetes API.
 const PATIENCE: Duration = Duration::from_secs(2);
 const MOST_FILE_BYTES: usize = 1 << 20;
 
@@ -129,12 +131,24 @@ impl Receiver for Nvml {
                 unsent: VecDeque::new(),
                 kubelet: self.kubelet,
                 silent: 0,
+                pods: None,
                 owners: Err("no kubelet is asked: kubelet_socket is empty".to_owned()),
                 gpus: Vec::new(),
                 page: Page::default(),
                 host: Host::default(),
                 is_down: None,
             };
+            let mut following = JoinSet::new();
+            if running.settings.config.dynamo {
+                let (known, pods) = watch::channel(Pods::unknown());
+                let (config, host) = (running.settings.config.clone(), running.settings.host.clone());
+                following.spawn(pods::follow(config, host, running.context.clone(), known));
+                running.pods = Some(pods);
+            }
+            // Series begin with the labels that they will have, if the API answers at once.
+            if let Some(pods) = &mut running.pods {
+                let _ = timeout(PATIENCE, pods.wait_for(Pods::are_settled)).await;
+            }
             let _shown = running.page.show(&running.context.pages);
             life.ready();
             let mut ticks = interval_at(Instant::now(), running.settings.config.collection_interval.get());
@@ -180,6 +194,8 @@ struct Running {
     silent: u32,
     /// Who uses what, or why the kubelet does not say.
     owners: Result<Arc<Owners>, String>,
+    /// What the Kubernetes API says of pods, if it is asked.
+    pods: Option<watch::Receiver<Pods>>,
     gpus: Vec<(Identity, Users)>,
     page: Page,
     host: Host,
@@ -193,7 +209,8 @@ impl Running {
         self.ask_kubelet().await;
         let at = self.context.doors.clock.now_unix_nanos();
         let (reply, answer) = sync_channel(1);
-        let ask = Ask { at, xids: std::mem::take(&mut self.xids), owners: self.owners.clone(), reply };
+        let pods = self.pods.as_ref().map(|pods| Arc::new(pods.borrow().clone()));
+        let ask = Ask { at, xids: std::mem::take(&mut self.xids), owners: self.owners.clone(), pods, reply };
         let asks = self.thread.asks();
         let pass = spawn_blocking(move || {
             asks.send(ask).ok()?;

@@ -49,7 +49,9 @@ fn text(gpus: &[(Identity, Users)]) -> String {
         for owner in &users.owners {
             let _ = writeln!(out, "  {}", labels(owner));
         }
-        for (what, why) in [("pod", &users.no_pod), ("Dynamo's labels", &users.no_dynamo)] {
+        let reasons =
+            [("pod", &users.no_pod), ("Dynamo's labels", &users.no_dynamo), ("labels of the pod", &users.no_labels)];
+        for (what, why) in reasons {
             if let Some(why) = why {
                 let _ = writeln!(out, "  no {what}: {why}");
             }

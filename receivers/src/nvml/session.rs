@@ -19,11 +19,12 @@ use super::device::{Verdict, verdict};
 use super::gpu::{Around, Gpu};
 use super::labels::{Host, Identity, Labels};
 use super::owners::Owners;
+use super::pods::Pods;
 use super::points::Points;
 use super::processes::Processes;
 use super::reading::{Number, Set};
 use super::semconv::{self, State};
-use super::users::Users;
+use super::users::{self, Users};
 use super::xids::{self, Orders, Seen, StopAtEnd, Xid};
 
 /// GPUs whose XIDs are remembered.
@@ -51,6 +52,8 @@ pub struct Ask {
     pub xids: Vec<Xid>,
     /// Who uses what, as the kubelet says, or why it says nothing.
     pub owners: Result<Arc<Owners>, String>,
+    /// What the Kubernetes API says of pods, if it is asked.
+    pub pods: Option<Arc<Pods>>,
     /// Where the answer goes.
     pub reply: SyncSender<Pass>,
 }
@@ -175,7 +178,8 @@ impl Server<'_> {
             Ok(owners) => (&**owners, None),
             Err(error) => (&none, Some(error.as_str())),
         };
-        let around = Around { nvml, settings, host, owners, no_kubelet, at: ask.at };
+        let users = users::Around { owners, kubelet: no_kubelet, pods: ask.pods.as_deref() };
+        let around = Around { nvml, settings, host, users: &users, at: ask.at };
         for (index, slot) in (0..).zip(gpus.iter_mut()) {
             match slot.read(index, &around, &self.seen, orders, &mut self.processes, &mut points) {
                 Ok(()) => {}

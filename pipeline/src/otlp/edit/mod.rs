@@ -17,7 +17,7 @@ use super::fields::{
 use super::place::{Fate, Place, data_fields, each_item};
 use super::splice::Splice;
 use super::view::{Metric, ScopeGroup, View};
-use super::wire::{Field, Fields, WireError};
+use super::wire::{Field, Fields, WireError, usual};
 use crate::batch::Signal;
 
 /// Whose attributes to edit.
@@ -136,8 +136,18 @@ fn each_in<'a>(
     attributes: &mut Attributes<'a>,
     edit: Edit<'_, 'a>,
 ) -> Result<(), WireError> {
-    for field in Fields::new(message) {
-        let field = field?;
+    let mut rest = message;
+    while let [key, ..] = rest {
+        // Most messages have many fields before these, or none of these.
+        if u32::from(*key) >> 3 != numbers.0
+            && let Some((_, behind)) = usual(rest)
+        {
+            rest = behind;
+            continue;
+        }
+        let mut fields = Fields::new(rest);
+        let Some(field) = fields.next().transpose()? else { break };
+        rest = fields.rest();
         if field.number == numbers.0 {
             one(splice, place, &field, field.value.bytes()?, numbers.1, attributes, edit)?;
         }

@@ -219,6 +219,8 @@ fn json_lines_lose_their_content_whole_or_cut_off() {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
     #[test]
     fn what_is_masked_stays_masked_and_json_stays_json(
         before in ".{0,12}",

@@ -21,6 +21,7 @@ uuid = GPU-1
 name = NVIDIA L4
 bus = 00000000:31:00.0
 temperature_0 = 31
+xid = -
 processes = 100:4096:35
 [gpu]
 uuid = GPU-2
@@ -66,6 +67,12 @@ impl Handler for Kubelet {
 /// A rig with a kubelet that lists those pods.
 async fn with_kubelet(settings: &str, list: impl FnOnce(&mut Writer)) -> Rig {
     let mut rig = Rig::without_driver();
+    serve_kubelet(&mut rig, list).await;
+    rig.start(settings).await;
+    rig
+}
+
+async fn serve_kubelet(rig: &mut Rig, list: impl FnOnce(&mut Writer)) {
     let mut w = Writer::new();
     list(&mut w);
     let listener = rig.world.doors.net.listen(&format!("unix:{SOCKET}")).await.unwrap();
@@ -74,8 +81,6 @@ async fn with_kubelet(settings: &str, list: impl FnOnce(&mut Writer)) -> Rig {
     rig.world.tasks.spawn(serve(listener, ServerOptions::default(), kubelet, tasks, stop));
     rig.driver.play(&format!("driver = 580.1\n{SCRIPT}")).unwrap();
     rig.driver.install().unwrap();
-    rig.start(settings).await;
-    rig
 }
 
 /// The labels of a GPU's temperature behind the driver's version, for each series of it.
@@ -109,9 +114,7 @@ async fn the_kubelet_says_which_pod_has_a_gpu_and_shared_ones_have_a_series_for_
 async fn the_log_record_of_an_xid_names_the_pod() {
     let rig = with_kubelet("", |w| pod(w, ["prod", "worker-0", "main"], &["GPU-1"])).await;
     rig.pass(0).await;
-    rig.driver
-        .play(&format!("driver = 580.1\n{}", SCRIPT.replacen("temperature_0", "xid = - 31 -\ntemperature_0", 1)))
-        .unwrap();
+    rig.driver.play(&format!("driver = 580.1\n{}", SCRIPT.replacen("xid = -", "xid = - 31 -", 1))).unwrap();
     let is_log = |batch: &pipeline::Batch| batch.signal() == pipeline::Signal::Logs;
     let batches = rig.sink.wait_until(|all| all.iter().any(is_log)).await;
     let records: Vec<String> = batches.iter().filter(|batch| is_log(batch)).flat_map(super::records).collect();
@@ -163,6 +166,76 @@ async fn dynamos_labels_come_from_the_environment_of_the_processes_on_the_gpu() 
     ] {
         assert!(page.contains(line), "no {line:?} in\n{page}");
     }
+    rig.stop().await;
+}
+
+/// A pod of the API, on the node.
+#[cfg(feature = "kubernetes")]
+fn api_pod(name: &str, uid: &str, container: &str, labels: &serde_json::Value) -> serde_json::Value {
+    serde_json::json!({
+        "metadata": {"name": name, "namespace": "prod", "uid": uid, "labels": labels},
+        "spec": {"nodeName": "node-7"},
+        "status": {"containerStatuses": [{"name": "main", "containerID": format!("containerd://{container}")}]},
+    })
+}
+
+#[cfg(feature = "kubernetes")]
+const ASKS: &str = "dynamo: true; kubernetes: {api_server: 'http://api:6443'}";
+
+#[cfg(feature = "kubernetes")]
+#[tokio::test(start_paused = true)]
+async fn the_labels_of_pods_come_from_the_kubernetes_api_for_pods_of_this_node_only() {
+    use crate::prometheus::discovery::kubernetes::tests::Api;
+
+    let mut rig = Rig::without_driver();
+    let api = Api::start(&rig.world).await;
+    let id = "0123456789abcdef".repeat(4);
+    let uid = "0a1b2c3d-0000-1111-2222-333344445555";
+    let labels = serde_json::json!({
+        "nvidia.com/dynamo-namespace": "shop", "nvidia.com/dynamo-component-type": "decode",
+        "nvidia.com/dynamo-graph-deployment-name": "graph", "app": "x",
+    });
+    api.put("/api/v1/pods", &[api_pod("worker-0", uid, &id, &labels)]);
+    rig.world.files.put("/proc/100/cgroup", format!("0::/kubepods/besteffort/pod{uid}/{id}\n"));
+    // What the process says of itself counts more.
+    rig.world.files.put("/proc/100/environ", "DYN_NAMESPACE=prod\0");
+    rig.driver.play(&format!("driver = 580.1\n{SCRIPT}")).unwrap();
+    rig.driver.install().unwrap();
+    rig.start(ASKS).await;
+    assert_eq!(
+        owners_of(&rig, "GPU-1").await,
+        [",container=\"main\",namespace=\"prod\",pod=\"worker-0\",dynamo_component_type=\"decode\",\
+          dynamo_graph_deployment=\"graph\",dynamo_namespace=\"prod\""]
+    );
+    let requests = api.requests();
+    assert!(requests[0].starts_with("/api/v1/pods?limit=500&fieldSelector=spec%2EnodeName%3Dnode%2D7"), "{requests:?}");
+    // A watch tells of changes.
+    let changed = serde_json::json!({"nvidia.com/dynamo-component-type": "prefill"});
+    api.tell("/api/v1/pods", "MODIFIED", api_pod("worker-0", uid, &id, &changed)).await;
+    let lines = rig.lines(2, "DCGM_FI_DEV_GPU_TEMP{").await;
+    assert!(lines.iter().any(|line| line.contains("dynamo_component_type=\"prefill\"")), "{lines:?}");
+    rig.stop().await;
+}
+
+#[cfg(feature = "kubernetes")]
+#[tokio::test(start_paused = true)]
+async fn why_the_labels_of_pods_are_missing_is_shown() {
+    let list = |w: &mut Writer| pod(w, ["prod", "worker-0", "main"], &["GPU-1"]);
+    let rig = with_kubelet("dynamo: true; kubernetes: {api_server: 'http://nobody:1'}", list).await;
+    assert_eq!(owners_of(&rig, "GPU-1").await, [",container=\"main\",namespace=\"prod\",pod=\"worker-0\""]);
+    let shown = page(&rig);
+    assert!(shown.contains("  no labels of the pod: labels of pods cannot be read: /api/v1/pods: "), "{shown}");
+    rig.stop().await;
+
+    let list = |w: &mut Writer| pod(w, ["prod", "worker-0", "main"], &["GPU-1"]);
+    let mut rig = Rig::without_driver();
+    let _api = crate::prometheus::discovery::kubernetes::tests::Api::start(&rig.world).await;
+    serve_kubelet(&mut rig, list).await;
+    rig.start(ASKS).await;
+    rig.pass(1).await;
+    let shown = page(&rig);
+    let expected = "  no labels of the pod: the Kubernetes API knows no pod prod/worker-0 on node \"node-7\"\n";
+    assert!(shown.contains(expected), "{shown}");
     rig.stop().await;
 }
 

@@ -11,7 +11,7 @@ mod store;
 mod watch;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -24,7 +24,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use self::access::Access;
 use self::objects::Kind;
-use self::store::{Changed, Store};
+pub(crate) use self::store::Changed;
+use self::store::Store;
 use self::watch::{Complaints, Watch};
 use super::{Finder, Found};
 use crate::prometheus::config::{AttachMetadata, KubernetesDiscovery, Role};
@@ -48,6 +49,37 @@ pub fn found_in(role: Role, list: &[u8]) -> Result<Vec<Found>, String> {
     Ok(keys.iter().filter_map(|key| store.found(key)).collect())
 }
 
+/// Follows the objects of the config's role, in all namespaces, for ever: for those who need to know of objects, not of
+/// targets. `told` hears what goes wrong, and `None` when nothing does any more.
+///
+/// # Errors
+/// A role that is none.
+pub(crate) async fn follow(
+    config: KubernetesDiscovery,
+    context: Context,
+    changes: mpsc::Sender<Changed>,
+    told: impl Fn(Option<&str>) + Send + Sync + 'static,
+) -> Result<(), String> {
+    let role = config.known_role().ok_or("kubernetes needs a role")?;
+    let access = find_access(&config, &context, |error| told(Some(error))).await;
+    let watch = Watch::new(Kind::of(role), String::new(), config.selector(role), access);
+    watch.run(changes, Complaints::new(told)).await;
+    Ok(())
+}
+
+/// Finds out where the API server is and who we are, again and again until that is known.
+async fn find_access(config: &KubernetesDiscovery, context: &Context, failed: impl Fn(&str)) -> Arc<Access> {
+    loop {
+        let (config, context) = (config.clone(), context.clone());
+        let finding = tokio::task::spawn_blocking(move || Access::find(&config, &context, |v| std::env::var(v).ok()));
+        match finding.await.unwrap_or_else(|error| Err(error.to_string())) {
+            Ok(access) => return Arc::new(access),
+            Err(error) => failed(&error),
+        }
+        sleep(TRY_AGAIN).await;
+    }
+}
+
 /// What is watched, and by whom.
 pub(super) struct Cluster {
     config: KubernetesDiscovery,
@@ -66,18 +98,13 @@ impl Cluster {
     }
 
     pub(super) async fn run(self, finder: Finder) {
-        let access = loop {
-            let (config, context) = (self.config.clone(), self.context.clone());
-            let finding =
-                tokio::task::spawn_blocking(move || Access::find(&config, &context, |v| std::env::var(v).ok()));
-            match finding.await.unwrap_or_else(|error| Err(error.to_string())) {
-                Ok(access) => break Arc::new(access),
-                Err(error) => finder.failed(&error),
-            }
-            sleep(TRY_AGAIN).await;
-        };
+        let access = find_access(&self.config, &self.context, |error| finder.failed(error)).await;
         let (changes, mut changed) = mpsc::channel(MOST_CHANGES);
-        let complaints = Complaints::new(finder.clone());
+        let told = finder.clone();
+        let complaints = Complaints::new(move |error| match error {
+            Some(error) => told.failed(error),
+            None => told.succeeded(),
+        });
         let mut watches = JoinSet::new();
         let mut waiting = HashSet::new();
         for (kind, namespace) in self.watched(&access) {

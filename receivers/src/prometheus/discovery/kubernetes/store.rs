@@ -15,7 +15,7 @@ type Place = (Kind, Key);
 
 /// What a watch tells.
 #[derive(Debug)]
-pub(super) enum Changed {
+pub(crate) enum Changed {
     /// These are all objects of the kind in the namespace; an empty one is all of them.
     All(Kind, String, Vec<Object>),
     /// One is new, or another.

@@ -15,11 +15,11 @@ use tokio::time::sleep;
 use super::*;
 use crate::prometheus::discovery::{Finds, Found};
 
-const SERVER: &str = "api:6443";
+pub(crate) const SERVER: &str = "api:6443";
 
 /// An API server with the objects that a test gives it.
 #[derive(Clone, Default)]
-struct Api {
+pub(crate) struct Api {
     state: Arc<Mutex<ApiState>>,
 }
 
@@ -36,7 +36,7 @@ struct ApiState {
 }
 
 impl Api {
-    async fn start(world: &World) -> Api {
+    pub(crate) async fn start(world: &World) -> Api {
         let api = Api::default();
         api.state.lock().unwrap().page = 1000;
         let mut listener = world.net.listen(SERVER).await.unwrap();
@@ -107,7 +107,7 @@ impl Api {
         json!({"kind": "List", "metadata": metadata, "items": all[from..to]})
     }
 
-    fn put(&self, path: &str, objects: &[Value]) {
+    pub(crate) fn put(&self, path: &str, objects: &[Value]) {
         let mut state = self.state.lock().unwrap();
         state.objects.retain(|(known, _)| known != path);
         state.objects.push((path.to_owned(), objects.to_vec()));
@@ -115,7 +115,7 @@ impl Api {
     }
 
     /// Tells whoever watches the path.
-    async fn tell(&self, path: &str, kind: &str, object: Value) {
+    pub(crate) async fn tell(&self, path: &str, kind: &str, object: Value) {
         let sender = {
             let state = self.state.lock().unwrap();
             state.watches.iter().find(|(watched, _)| watched == path).map(|(_, sender)| sender.clone())
@@ -130,7 +130,7 @@ impl Api {
         self.state.lock().unwrap().watches.clear();
     }
 
-    fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         let requests = self.state.lock().unwrap().requests.clone();
         requests.iter().map(|head| head.split(' ').nth(1).unwrap().to_owned()).collect()
     }

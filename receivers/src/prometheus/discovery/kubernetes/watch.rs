@@ -16,7 +16,6 @@ use super::access::Access;
 use super::objects::{Event, Kind, Status};
 use super::store::Changed;
 use crate::prometheus::config::Selector;
-use crate::prometheus::discovery::Finder;
 
 /// Objects on a page.
 const PAGE: usize = 500;
@@ -33,16 +32,20 @@ const GRACE: Duration = Duration::from_secs(30);
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 const MOST_PAUSE: Duration = Duration::from_secs(30);
 
+/// Hears what fails, and `None` when nothing does any more.
+type Told = dyn Fn(Option<&str>) + Send + Sync;
+
 /// What fails among the watches of a config, told as one.
 #[derive(Clone)]
 pub(super) struct Complaints {
-    finder: Finder,
+    told: Arc<Told>,
     open: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl Complaints {
-    pub(super) fn new(finder: Finder) -> Complaints {
-        Complaints { finder, open: Arc::default() }
+    /// `told` hears what fails, and `None` when nothing does any more.
+    pub(super) fn new(told: impl Fn(Option<&str>) + Send + Sync + 'static) -> Complaints {
+        Complaints { told: Arc::new(told), open: Arc::default() }
     }
 
     fn tell(&self, path: &str, error: Option<String>) {
@@ -53,9 +56,9 @@ impl Complaints {
             None => open.remove(path),
         };
         if is_error {
-            self.finder.failed(&open.values().cloned().collect::<Vec<_>>().join("; "));
+            (self.told)(Some(&open.values().cloned().collect::<Vec<_>>().join("; ")));
         } else if open.is_empty() {
-            self.finder.succeeded();
+            (self.told)(None);
         }
     }
 }
