@@ -102,6 +102,8 @@ fn settings(name: &str, version: usize) -> delivery::Settings {
 
 fn random(chance: &mut Chance, from: &Planned) -> Planned {
     let mut plan = from.next();
+    // Enough for an exporter that is gone to bring out all it has, one batch at a time.
+    plan.plan.shutdown_timeout = Duration::from_secs(600);
     let pipelines = 1 + chance.below(3);
     for n in 0..pipelines {
         let processors = if chance.one_in(3) { String::new() } else { chance.some(&PROCESSORS) };
