@@ -3,9 +3,11 @@
 mod tests_of_configs;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
 use pipeline::config::Inputs;
 
 use crate::builtin;
@@ -15,7 +17,7 @@ use tests_of_configs::{record, record_options, replay, replay_options, test, tes
 /// What a command line asks for.
 pub enum Task {
     /// Run until stopped.
-    Run(Inputs, Options),
+    Run(Inputs, Options, Findings),
     /// Say what a reload would change.
     Plan {
         /// The config that would be loaded.
@@ -26,7 +28,7 @@ pub enum Task {
         detailed: bool,
     },
     /// Check the config.
-    Validate(Inputs),
+    Validate(Inputs, Findings),
     /// Print the config as it counts.
     PrintConfig {
         /// Which config.
@@ -35,6 +37,8 @@ pub enum Task {
         unredacted: bool,
         /// JSON instead of YAML.
         json: bool,
+        /// Where each value comes from stands behind it.
+        origin: bool,
     },
     /// List the components.
     Components,
@@ -53,6 +57,26 @@ pub enum Task {
     Record(runner::RecordOptions),
     /// Feed a recording to a running config.
     Replay(runner::ReplayOptions),
+    /// Print the JSON Schema of a config.
+    Schema,
+    /// Say what a component or a key is.
+    Explain(Option<String>),
+    /// Print what completes this command line in a shell.
+    Completions(Shell),
+    /// Print the manual page, or write one for each command into a folder.
+    Man(Option<PathBuf>),
+}
+
+/// How what is wrong with a config is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Findings {
+    /// On standard error, for people.
+    #[default]
+    Text,
+    /// On standard output, for editors.
+    Json,
+    /// On standard output, for what shows findings beside code.
+    Sarif,
 }
 
 /// What a config is compared with.
@@ -108,7 +132,17 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 
-fn command() -> Command {
+/// How problems of the config are told.
+fn findings() -> Arg {
+    Arg::new("format")
+        .long("format")
+        .value_parser(PossibleValuesParser::new(["text", "json", "sarif"]))
+        .default_value("text")
+        .help("How problems of the config are told: text on standard error, JSON or SARIF on standard output")
+}
+
+/// The whole command line.
+pub fn command() -> Command {
     let mode = Arg::new("mode")
         .long("mode")
         .value_parser(PossibleValuesParser::new(["redacted", "unredacted"]))
@@ -119,6 +153,10 @@ fn command() -> Command {
         .value_parser(PossibleValuesParser::new(["yaml", "json"]))
         .default_value("yaml")
         .help("The language to print");
+    let origin = Arg::new("origin")
+        .long("origin")
+        .action(ArgAction::SetTrue)
+        .help("Say behind each value where it was written, or by which variable, file or --set it came (in YAML)");
     Command::new("slipring")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A telemetry collector for LLM inference fleets, wired by the OpenTelemetry Collector's own YAML")
@@ -129,7 +167,8 @@ fn command() -> Command {
             Command::new("run")
                 .about("Runs until SIGTERM or SIGINT (also without the word run); SIGHUP reads the config anew")
                 .args(sources())
-                .args(reloading()),
+                .args(reloading())
+                .arg(findings()),
         )
         .subcommand(
             Command::new("plan")
@@ -152,18 +191,39 @@ fn command() -> Command {
         .subcommand(
             Command::new("validate")
                 .about("Checks the config and shows everything that is wrong with it")
-                .args(sources()),
+                .args(sources())
+                .arg(findings()),
         )
         .subcommand(
             Command::new("print-config")
                 .about("Prints the config, merged and expanded")
                 .args(sources())
-                .args([mode, format]),
+                .args([mode, format, origin]),
         )
         .subcommand(test())
         .subcommand(record())
         .subcommand(replay())
         .subcommand(Command::new("components").about("Lists the components of this binary"))
+        .subcommand(
+            Command::new("explain")
+                .about("Says what a component or a key of it is, with default and example")
+                .arg(Arg::new("what").value_name("COMPONENT[.KEY…]").help("Such as otlp, or exporters.loki.labels")),
+        )
+        .subcommand(Command::new("schema").about("Prints the JSON Schema of a config, for editors"))
+        .subcommand(
+            Command::new("completions")
+                .about("Prints what completes this command line in a shell")
+                .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell)).help("The shell")),
+        )
+        .subcommand(
+            Command::new("man").about("Prints the manual page").arg(
+                Arg::new("out")
+                    .long("out")
+                    .value_name("DIR")
+                    .value_parser(value_parser!(PathBuf))
+                    .help("Write slipring.1 and a page for each command into this folder"),
+            ),
+        )
         .subcommand(why_missing())
 }
 
@@ -194,6 +254,10 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, clap:
         "components" => return Ok(Task::Components),
         "test" => return Ok(Task::Test(test_options(inner))),
         "replay" => return Ok(Task::Replay(replay_options(inner))),
+        "schema" => return Ok(Task::Schema),
+        "explain" => return Ok(Task::Explain(inner.get_one::<String>("what").cloned())),
+        "completions" => return Ok(Task::Completions(inner.get_one("shell").copied().unwrap_or(Shell::Bash))),
+        "man" => return Ok(Task::Man(inner.get_one("out").cloned())),
         _ => {}
     }
     if name == "why-missing" {
@@ -208,14 +272,20 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, clap:
     if [&matches, inner].into_iter().any(|m| m.get_many::<String>("feature-gates").is_some()) {
         eprintln!("note: --feature-gates is taken without effect; there are no gates here");
     }
-    let one = |name: &str| inner.get_one::<String>(name).map(String::as_str);
+    let one = |name: &str| inner.try_get_one::<String>(name).ok().flatten().map(String::as_str);
+    let findings = match one("format") {
+        Some("json") => Findings::Json,
+        Some("sarif") => Findings::Sarif,
+        _ => Findings::Text,
+    };
     Ok(match name {
         "record" => Task::Record(record_options(inputs, inner)),
-        "validate" => Task::Validate(inputs),
+        "validate" => Task::Validate(inputs, findings),
         "print-config" => Task::PrintConfig {
             inputs,
             unredacted: one("mode") == Some("unredacted"),
             json: one("format") == Some("json"),
+            origin: inner.get_flag("origin"),
         },
         "plan" => {
             let against: Vec<_> = inner.get_many::<String>("against").unwrap_or_default().cloned().collect();
@@ -227,7 +297,7 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, clap:
         }
         _ => {
             let given = |name: &str| [&matches, inner].into_iter().any(|m| m.get_flag(name));
-            Task::Run(inputs, Options { watch: given("watch"), lifecycle: given("web.enable-lifecycle") })
+            Task::Run(inputs, Options { watch: given("watch"), lifecycle: given("web.enable-lifecycle") }, findings)
         }
     })
 }

@@ -12,12 +12,17 @@
 mod arguments;
 mod ask;
 mod builtin;
+mod catalogue;
 mod config;
+mod explain;
 mod list;
+mod pages;
 mod plan;
 mod process;
 mod reload;
+mod schema;
 mod seal;
+mod shared;
 mod watch;
 mod why_missing;
 
@@ -26,11 +31,12 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use pipeline::Registry;
-use pipeline::config::report::{Report, Style};
-use pipeline::config::{Format, Inputs, Loaded, Redact, Surroundings, load, print};
+use pipeline::config::report::{Diagnostic, Report, Rule, Style};
+use pipeline::config::{ComponentId, Format, Inputs, Loaded, Redact, Surroundings, load, print, print_with_origins};
 use pipeline::doors::Doors;
+use pipeline::graph::Failure;
 
-use arguments::{Task, With};
+use arguments::{Findings, Task, With};
 use config::Config;
 
 /// Something failed while running, or data were lost at the stop.
@@ -48,6 +54,7 @@ pub fn components() -> Registry {
     processors::register(&mut registry);
     exporters::register(&mut registry);
     extensions::register(&mut registry);
+    registry.shared(shared::TYPES);
     registry
 }
 
@@ -73,39 +80,64 @@ pub fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsString>) -
                 ExitCode::from(FAILED)
             }
         },
-        Task::PrintConfig { inputs, unredacted, json } => {
+        Task::Schema => say(&schema::schema(registry)),
+        Task::Explain(question) => match explain::explain(registry, question.as_deref()) {
+            Ok(answer) => say(&answer),
+            Err(message) => {
+                let _ = write!(io::stderr(), "error: {message}");
+                ExitCode::from(WRONG)
+            }
+        },
+        Task::Completions(shell) => say(&pages::completions(shell)),
+        Task::Man(None) => say(&pages::manual()),
+        Task::Man(Some(folder)) => match pages::write_manuals(&folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "error: cannot write into {}: {error}", folder.display());
+                ExitCode::from(FAILED)
+            }
+        },
+        Task::PrintConfig { inputs, unredacted, json, origin } => {
             let loaded = read_config(&inputs, registry);
-            show(&loaded.report);
+            show(&loaded.report, Findings::Text);
             if loaded.plan.is_none() {
                 return ExitCode::from(WRONG);
             }
             let format = if json { Format::Json } else { Format::Yaml };
             let redact = if unredacted { Redact::Nothing } else { Redact::Secrets(&loaded.secrets) };
-            say(&print(&loaded.tree, format, redact))
+            match origin {
+                true => say(&print_with_origins(&loaded.tree, redact, &loaded.report)),
+                false => say(&print(&loaded.tree, format, redact)),
+            }
         }
-        Task::Validate(inputs) => {
-            let loaded = read_config(&inputs, registry);
-            show(&loaded.report);
-            loaded.plan.map_or(ExitCode::from(WRONG), |plan| process::validate(&plan))
+        Task::Validate(inputs, findings) => {
+            let mut loaded = read_config(&inputs, registry);
+            if let Err(code) = note_failures(&mut loaded) {
+                return code;
+            }
+            show(&loaded.report, findings);
+            if loaded.report.errors() == 0 { ExitCode::SUCCESS } else { ExitCode::from(WRONG) }
         }
-        Task::Run(inputs, options) => {
+        Task::Run(inputs, options, findings) => {
             let config = Config::new(&inputs, registry);
             let loaded = config.load();
             match loaded.plan {
                 Some(_) => process::run(&config, loaded, options),
                 None => {
-                    show(&loaded.report);
+                    show(&loaded.report, findings);
                     ExitCode::from(WRONG)
                 }
             }
         }
         Task::Plan { inputs, with, detailed } => {
             let wrong = ExitCode::from(if detailed { FAILED } else { WRONG });
-            let new = read_config(&inputs, registry);
-            show(&new.report);
-            let Some(plan) = &new.plan else { return wrong };
+            let mut new = read_config(&inputs, registry);
             // What cannot be built would not be reloaded.
-            if process::validate(plan) != ExitCode::SUCCESS {
+            if let Err(code) = note_failures(&mut new) {
+                return code;
+            }
+            show(&new.report, Findings::Text);
+            if new.plan.is_none() || new.report.errors() > 0 {
                 return wrong;
             }
             let compared = match with {
@@ -113,7 +145,7 @@ pub fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsString>) -
                 With::Config(inputs) => {
                     let old = read_config(&inputs, registry);
                     if old.plan.is_none() {
-                        show(&old.report);
+                        show(&old.report, Findings::Text);
                         return wrong;
                     }
                     plan::against(&old, &new)
@@ -138,7 +170,37 @@ fn read_config(inputs: &Inputs, registry: &Registry) -> Loaded {
     load(inputs, registry, &Surroundings::real(Doors::real().files))
 }
 
-fn show(report: &Report) {
+/// Adds to a config's report what only building its components shows.
+fn note_failures(loaded: &mut Loaded) -> Result<(), ExitCode> {
+    let failures = loaded.plan.as_ref().map_or(Ok(Vec::new()), process::failures)?;
+    for failure in &failures {
+        let diagnostic = diagnostic(loaded, failure);
+        loaded.report.push(diagnostic);
+    }
+    Ok(())
+}
+
+/// What a component that cannot be built says, at the place of its body.
+fn diagnostic(loaded: &Loaded, failure: &Failure) -> Diagnostic {
+    let section = loaded.tree.as_map().and_then(|root| root.value(&format!("{}s", failure.kind))?.as_map());
+    let written = section.and_then(|section| {
+        let is_it = |key: &str| ComponentId::parse(key).is_ok_and(|id| id == failure.id);
+        section.entries().iter().find(|entry| is_it(&entry.key))
+    });
+    let message = format!("'{}s::{}': {}", failure.kind, failure.id, failure.message);
+    Diagnostic::error(written.map(|entry| entry.at).unwrap_or_default(), message).rule(Rule::Build)
+}
+
+fn show(report: &Report, findings: Findings) {
+    let text = match findings {
+        Findings::Text => String::new(),
+        Findings::Json => report.json().to_string() + "\n",
+        Findings::Sarif => report.sarif(env!("CARGO_PKG_VERSION")).to_string() + "\n",
+    };
+    if findings != Findings::Text {
+        let _ = io::stdout().write_all(text.as_bytes());
+        return;
+    }
     let style = if io::stderr().is_terminal() { Style::Terminal } else { Style::Plain };
     let _ = io::stderr().write_all(report.render(style).as_bytes());
 }

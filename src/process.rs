@@ -25,19 +25,13 @@ use crate::watch::Watch;
 use crate::{FAILED, WRONG, seal};
 
 /// Builds everything and lets it go: what a plan alone does not show, such as an unreadable certificate.
-pub fn validate(plan: &Plan) -> ExitCode {
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(code) => return code,
-    };
+///
+/// # Errors
+/// The exit code where not even that can be tried.
+pub fn failures(plan: &Plan) -> Result<Vec<Failure>, ExitCode> {
+    let runtime = runtime()?;
     let _inside = runtime.enter();
-    match Graph::build(plan, &surroundings()) {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(failures) => {
-            tell(&failures);
-            ExitCode::from(WRONG)
-        }
-    }
+    Ok(Graph::build(plan, &surroundings()).err().unwrap_or_default())
 }
 
 /// How a process runs.
@@ -323,10 +317,6 @@ impl Signals {
             _ = self.int.recv() => "SIGINT",
         }
     }
-}
-
-fn tell(failures: &[Failure]) {
-    failures.iter().for_each(|failure| say(&format!("error: {failure}")));
 }
 
 fn say(line: &str) {

@@ -96,3 +96,91 @@ fn feature_gates_are_taken_with_a_note() {
     assert_eq!(code, Some(0));
     assert!(errors.starts_with("note: --feature-gates"), "{errors}");
 }
+
+#[test]
+fn everything_can_be_explained_under_old_and_new_names() {
+    let (code, out, _) = slipring(&["explain"]);
+    assert_eq!(code, Some(0));
+    for expected in ["receivers\n", "file_log", "(also filelog)", "\nservice\n", "slipring explain COMPONENT"] {
+        assert!(out.contains(expected), "{expected} is not in:\n{out}");
+    }
+    let (code, out, _) = slipring(&["explain", "otlphttp"]);
+    assert_eq!(code, Some(0));
+    for expected in
+        ["otlphttp is an older name of otlp_http", "\nkeys:\n", "  encoding ", "default proto", "\nexample:\n"]
+    {
+        assert!(out.contains(expected), "{expected} is not in:\n{out}");
+    }
+    let (code, out, _) = slipring(&["explain", "exporters::otlp_grpc::sending_queue::batch::flush_timeout"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(
+        out,
+        "exporters.otlp_grpc.sending_queue.batch.flush_timeout: duration, default 200ms\n\n  the longest that data wait \
+         for more\n\nexample:\n  exporters:\n    otlp_grpc:\n      sending_queue:\n        batch:\n          \
+         flush_timeout: 200ms\n"
+    );
+    let (_, out, _) = slipring(&["explain", "debug.verbosity"]);
+    assert!(out.contains("one of: basic, normal, detailed"), "{out}");
+    // Both of this name.
+    let (_, out, _) = slipring(&["explain", "prometheus"]);
+    assert!(
+        out.contains("receivers.prometheus for metrics") && out.contains("exporters.prometheus for metrics"),
+        "{out}"
+    );
+}
+
+#[test]
+fn what_cannot_be_explained_says_what_can() {
+    for (question, expected) in [
+        ("otlp_gprc", "did you mean `otlp_grpc`?"),
+        ("exporters.logging", "use `debug`"),
+        ("hostmetrics", "scrape a node_exporter with `prometheus`"),
+        ("loki.endpont", "did you mean `endpoint`?"),
+        ("otlp_grpc.queue_size", "did you mean `sending_queue.queue_size`?"),
+        ("sending_queue", "it is a key of exporters.debug"),
+        ("debug.loglevel", "use `verbosity`"),
+    ] {
+        let (code, out, errors) = slipring(&["explain", question]);
+        let said = format!("{out}{errors}");
+        assert!(said.contains(expected), "{question}: {expected} is not in:\n{said}");
+        assert_eq!(code == Some(0), errors.is_empty(), "{question}: {code:?}");
+    }
+}
+
+#[test]
+fn the_origin_of_each_value_is_shown() {
+    let arguments = ["print-config", "--origin", "--config", CONFIG, "--set", "service.shutdown_timeout=1s"];
+    let (code, out, errors) = slipring(&arguments);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    for expected in [
+        "authorization: '[REDACTED]'",
+        "# --config yaml:1:118, the variable SLIPRING_TEST_TOKEN",
+        "shutdown_timeout: 1s",
+        "# --set\n",
+    ] {
+        assert!(out.contains(expected), "{expected} is not in:\n{out}");
+    }
+    let over = "yaml:exporters: {otlp_grpc: {endpoint: '${env:SLIPRING_TEST_NOWHERE:-localhost:9}'}}";
+    let (_, out, _) = slipring(&["print-config", "--origin", "--config", CONFIG, "--config", over]);
+    assert!(out.contains("the default of the variable SLIPRING_TEST_NOWHERE"), "{out}");
+}
+
+#[test]
+fn shells_complete_and_manuals_can_be_read() {
+    for (shell, expected) in
+        [("bash", "complete -F _slipring"), ("zsh", "#compdef slipring"), ("fish", "complete -c slipring")]
+    {
+        let (code, out, _) = slipring(&["completions", shell]);
+        assert_eq!(code, Some(0));
+        assert!(out.contains(expected) && out.contains("print-config"), "{shell}: {out}");
+    }
+    let (code, out, _) = slipring(&["man"]);
+    assert_eq!(code, Some(0));
+    assert!(out.contains(".TH slipring 1") && out.contains("Exit codes:"), "{out}");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (code, _, errors) = slipring(&["man", "--out", &folder.path().join("man1").display().to_string()]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    for page in ["slipring.1", "slipring-validate.1", "slipring-explain.1"] {
+        assert!(folder.path().join("man1").join(page).exists(), "{page}");
+    }
+}

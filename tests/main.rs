@@ -2,8 +2,10 @@
 //! Tests against Prometheus, Dynamo and the Python OpenTelemetry SDK are behind the feature `peers`, which
 //! `cargo xtask test` turns on after it has installed them.
 
+mod bad_configs;
 mod bad_input;
 mod cli;
+mod collector_configs;
 mod correlation;
 mod doors;
 mod standins;
@@ -23,8 +25,10 @@ mod python_sdk;
 mod quickstart;
 mod rehearsal;
 mod reload;
+mod schema;
 mod signals;
 mod stdin;
+mod tables;
 #[cfg(feature = "peers")]
 mod twin;
 mod why_missing;

@@ -1,6 +1,7 @@
 //! The exporters: each takes serialized OTLP and says it in the far side's language, one attempt a call.
 
 use pipeline::Registry;
+use pipeline::config::docs::Shared;
 
 #[cfg(test)]
 mod conformance;
@@ -31,4 +32,13 @@ pub fn register(registry: &mut Registry) {
     registry.exporter::<otlp_http::Factory>();
     registry.exporter::<prometheus::Factory>();
     registry.exporter::<prometheus_remote_write::Factory>();
+    registry.shared(SHARED);
 }
+
+/// Where the words about types stand that are read in several places.
+const SHARED: &[Shared] = &[Shared {
+    name: "Translation",
+    readme: include_str!("prometheus_remote_write/README.md"),
+    section: "Config",
+    under: "",
+}];

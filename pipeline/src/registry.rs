@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::batch::Signal;
 use crate::component::{Context, Error, Exporter, Extension, Receiver, Stage};
 use crate::config::decode::{Body, Notes, decode_pair};
-use crate::config::{Settings, check};
+use crate::config::docs::Shared;
+use crate::config::shape::{Shape, shape};
+use crate::config::{Settings, check, read_body};
 use crate::delivery::{self, DeliveryConfig, FileStorageFactory};
 use crate::plan::{BuildExtension, BuildProcessor, BuildReceiver, PlannedExporter};
 
@@ -19,6 +21,8 @@ pub trait ReceiverFactory: 'static {
     const ABOUT: &'static str;
     /// How far it can be relied on.
     const STABILITY: Stability = Stability::Beta;
+    /// Its README: the words about its keys for `slipring explain` and `slipring schema`.
+    const README: &'static str = "";
     /// Its config.
     type Config: Settings;
 
@@ -39,6 +43,8 @@ pub trait ProcessorFactory: 'static {
     const ABOUT: &'static str;
     /// How far it can be relied on.
     const STABILITY: Stability = Stability::Beta;
+    /// Its README: the words about its keys for `slipring explain` and `slipring schema`.
+    const README: &'static str = "";
     /// Its config.
     type Config: Settings;
 
@@ -59,6 +65,8 @@ pub trait ExporterFactory: 'static {
     const ABOUT: &'static str;
     /// How far it can be relied on.
     const STABILITY: Stability = Stability::Beta;
+    /// Its README: the words about its keys for `slipring explain` and `slipring schema`.
+    const README: &'static str = "";
     /// Its config, without `timeout`, `retry_on_failure` and `sending_queue`, which delivery reads from the same body.
     type Config: Settings;
 
@@ -87,6 +95,10 @@ pub trait ExtensionFactory: 'static {
     const ABOUT: &'static str;
     /// How far it can be relied on.
     const STABILITY: Stability = Stability::Beta;
+    /// Its README: the words about its keys for `slipring explain` and `slipring schema`.
+    const README: &'static str = "";
+    /// The section of the README with its keys.
+    const SECTION: &'static str = SECTION;
     /// Its config.
     type Config: Settings;
 
@@ -129,7 +141,43 @@ pub struct Entry<B> {
     pub about: &'static str,
     /// How far it can be relied on.
     pub stability: Stability,
+    /// Its config, for people.
+    pub described: Described,
     configure: Configure<B>,
+}
+
+/// What a component's config is, for people and editors.
+#[derive(Clone, Copy)]
+pub struct Described {
+    /// The README that says what its keys mean.
+    pub readme: &'static str,
+    /// The section of the README with its tables.
+    pub section: &'static str,
+    /// What may stand in its body.
+    pub shape: fn() -> Shape,
+    /// Keys that used to exist, each with what to do instead.
+    pub removed: &'static [(&'static str, &'static str)],
+    /// What a body of this text is decoded to, as debugging text, or the first that is wrong with its keys and values; for
+    /// the test that stated defaults are the real ones.
+    pub decoded: fn(&str) -> Result<String, String>,
+}
+
+/// The section of a component's README with its keys.
+const SECTION: &str = "Config";
+
+impl Described {
+    fn of<C: Settings>(readme: &'static str) -> Described {
+        Described {
+            readme,
+            section: SECTION,
+            shape: shape::<C>,
+            removed: C::REMOVED,
+            decoded: |text| {
+                let decode = |body: &Body<'_>, notes: &mut Notes| check::decoded::<C>(body, notes);
+                read_body(text, C::REMOVED, |body, notes| Some(format!("{:?}", decode(body, notes)?)))
+            },
+        }
+    }
 }
 
 /// Decodes and checks a body; what is wrong is noted.
@@ -153,6 +201,7 @@ pub struct Registry {
     processors: Vec<Entry<BuildProcessor>>,
     exporters: Vec<Entry<PlannedExporter>>,
     extensions: Vec<Entry<BuildExtension>>,
+    shared: Vec<&'static Shared>,
 }
 
 impl Default for Registry {
@@ -165,7 +214,7 @@ impl Registry {
     /// A registry without components but for what the frame brings itself: the storage of queues.
     pub fn new() -> Registry {
         let (receivers, processors, exporters, extensions) = Default::default();
-        let mut registry = Registry { receivers, processors, exporters, extensions };
+        let mut registry = Registry { receivers, processors, exporters, extensions, shared: Vec::new() };
         registry.extension::<FileStorageFactory>();
         registry
     }
@@ -181,6 +230,7 @@ impl Registry {
             signals: F::SIGNALS,
             about: F::ABOUT,
             stability: F::STABILITY,
+            described: Described::of::<F::Config>(F::README),
             configure: configure::<F>,
         });
         self
@@ -197,6 +247,7 @@ impl Registry {
             signals: F::SIGNALS,
             about: F::ABOUT,
             stability: F::STABILITY,
+            described: Described::of::<F::Config>(F::README),
             configure: configure::<F>,
         });
         self
@@ -213,6 +264,16 @@ impl Registry {
             signals: F::SIGNALS,
             about: F::ABOUT,
             stability: F::STABILITY,
+            described: Described {
+                readme: F::README,
+                section: SECTION,
+                shape: || shape::<DeliveryConfig>().and(shape::<F::Config>()),
+                removed: F::Config::REMOVED,
+                decoded: |text| {
+                    let both = |body: &Body<'_>, notes: &mut Notes| exporter_settings::<F>(body, notes);
+                    read_body(text, F::Config::REMOVED, |body, notes| Some(format!("{:?}", both(body, notes)?)))
+                },
+            },
             configure: configure::<F>,
         });
         self
@@ -229,9 +290,21 @@ impl Registry {
             signals: &[],
             about: F::ABOUT,
             stability: F::STABILITY,
+            described: Described { section: F::SECTION, ..Described::of::<F::Config>(F::README) },
             configure: configure::<F>,
         });
         self
+    }
+
+    /// Says where the words about types stand that several components of a crate read.
+    pub fn shared(&mut self, shared: &'static [Shared]) -> &mut Registry {
+        self.shared.extend(shared);
+        self
+    }
+
+    /// Where the words about shared types stand.
+    pub fn shared_types(&self) -> &[&'static Shared] {
+        &self.shared
     }
 
     /// All extension types.

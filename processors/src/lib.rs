@@ -22,6 +22,7 @@ pub mod resource;
 pub mod trace_correlation;
 
 use pipeline::Registry;
+use pipeline::config::docs::Shared;
 
 /// Adds every processor to a binary's components.
 pub fn register(registry: &mut Registry) {
@@ -35,4 +36,18 @@ pub fn register(registry: &mut Registry) {
         .processor::<redaction::Factory>()
         .processor::<resource::Factory>()
         .processor::<trace_correlation::Factory>();
+    registry.shared(SHARED);
 }
+
+const fn of_attributes(name: &'static str, under: &'static str) -> Shared {
+    Shared { name, readme: include_str!("attributes/README.md"), section: "Config", under }
+}
+
+/// Where the words about types stand that are read in several places.
+const SHARED: &[Shared] = &[
+    of_attributes("Action", "actions[]"),
+    of_attributes("Properties", "include"),
+    of_attributes("Attribute", "include.attributes[]"),
+    of_attributes("RegexpCache", "include.regexp"),
+    Shared { name: "FromFile", readme: include_str!("dynamo_labels/README.md"), section: "Config", under: "labels.*" },
+];

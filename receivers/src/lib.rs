@@ -15,6 +15,7 @@ pub mod stdin_log;
 mod conformance;
 
 use pipeline::Registry;
+use pipeline::config::docs::Shared;
 
 /// Adds every receiver to a registry.
 pub fn register(registry: &mut Registry) {
@@ -25,4 +26,18 @@ pub fn register(registry: &mut Registry) {
         .receiver::<stdin_log::Factory>();
     #[cfg(feature = "nvml")]
     registry.receiver::<nvml::Factory>();
+    registry.shared(SHARED);
 }
+
+const fn of_prometheus(name: &'static str, under: &'static str) -> Shared {
+    Shared { name, readme: include_str!("prometheus/README.md"), section: "Config", under }
+}
+
+/// Where the words about types stand that are read in several places.
+const SHARED: &[Shared] = &[
+    Shared { name: "Lines", readme: include_str!("file_log/README.md"), section: "Config", under: "" },
+    of_prometheus("ScrapeLimits", "config.scrape_configs[]"),
+    of_prometheus("ScrapeHttp", "config.scrape_configs[]"),
+    of_prometheus("ScrapeProxy", "config.scrape_configs[]"),
+    of_prometheus("ScrapeTls", "config.scrape_configs[].tls_config"),
+];

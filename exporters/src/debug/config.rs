@@ -45,6 +45,9 @@ impl Default for Config {
 }
 
 impl Settings for Config {
+    const REMOVED: &'static [(&'static str, &'static str)] =
+        &[("loglevel", "the collector has removed it: use `verbosity`: basic, normal or detailed")];
+
     fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if !self.use_internal_logger && self.output_paths.is_empty() {

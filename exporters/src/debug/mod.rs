@@ -24,6 +24,7 @@ impl ExporterFactory for Factory {
     const TYPES: &'static [&'static str] = &["debug"];
     const SIGNALS: &'static [Signal] = &Signal::ALL;
     const ABOUT: &'static str = "Shows what arrives, in the log or on standard output.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Exporter>, Error> {

@@ -25,6 +25,7 @@ impl ExporterFactory for Factory {
     const TYPES: &'static [&'static str] = &["file"];
     const SIGNALS: &'static [Signal] = &Signal::ALL;
     const ABOUT: &'static str = "Writes OTLP into a file, as JSON lines or protobuf.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Exporter>, Error> {

@@ -39,6 +39,7 @@ impl ExporterFactory for Factory {
     const TYPES: &'static [&'static str] = &["loki"];
     const SIGNALS: &'static [Signal] = &[Signal::Logs];
     const ABOUT: &'static str = "Pushes logs to Loki.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Exporter>, Error> {

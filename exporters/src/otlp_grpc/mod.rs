@@ -34,6 +34,7 @@ impl ExporterFactory for Factory {
     const TYPES: &'static [&'static str] = &["otlp_grpc", "otlp"];
     const SIGNALS: &'static [Signal] = &Signal::ALL;
     const ABOUT: &'static str = "Sends OTLP over gRPC.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Exporter>, Error> {

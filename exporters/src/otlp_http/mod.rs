@@ -32,6 +32,7 @@ impl ExporterFactory for Factory {
     const TYPES: &'static [&'static str] = &["otlp_http", "otlphttp"];
     const SIGNALS: &'static [Signal] = &Signal::ALL;
     const ABOUT: &'static str = "Sends OTLP over HTTP (protobuf or JSON).";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Exporter>, Error> {

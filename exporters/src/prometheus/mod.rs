@@ -39,6 +39,7 @@ impl ExporterFactory for Factory {
     const TYPES: &'static [&'static str] = &["prometheus"];
     const SIGNALS: &'static [Signal] = &[Signal::Metrics];
     const ABOUT: &'static str = "Shows the latest metrics to whoever scrapes them.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Exporter>, Error> {

@@ -46,6 +46,7 @@ impl ExporterFactory for Factory {
     const TYPES: &'static [&'static str] = &["prometheus_remote_write", "prometheusremotewrite"];
     const SIGNALS: &'static [Signal] = &[Signal::Metrics];
     const ABOUT: &'static str = "Writes metrics to Prometheus and whatever else takes remote write 1.0 or 2.0.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Exporter>, Error> {

@@ -10,7 +10,7 @@ use super::{ResourceLabels, Translation};
 
 /// What is said about names and labels.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
+#[serde(default, rename = "Translation")]
 pub struct Config {
     /// Put before every translated metric name.
     pub namespace: String,

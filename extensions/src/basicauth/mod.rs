@@ -92,6 +92,7 @@ impl Settings for Config {
 impl ExtensionFactory for Factory {
     const TYPES: &'static [&'static str] = &["basicauth"];
     const ABOUT: &'static str = "Lets in who shows a user and a password, or shows them.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Arc<dyn Extension>, Error> {

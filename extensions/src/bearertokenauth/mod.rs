@@ -93,6 +93,7 @@ impl Settings for Config {
 impl ExtensionFactory for Factory {
     const TYPES: &'static [&'static str] = &["bearertokenauth"];
     const ABOUT: &'static str = "Lets in who shows a token, or shows one.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Arc<dyn Extension>, Error> {

@@ -96,6 +96,7 @@ impl Settings for Config {
 impl ExtensionFactory for Factory {
     const TYPES: &'static [&'static str] = &["headers_setter"];
     const ABOUT: &'static str = "Sets headers of what is sent, such as the tenant whose data it is.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Arc<dyn Extension>, Error> {

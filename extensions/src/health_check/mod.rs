@@ -182,6 +182,7 @@ impl Settings for Config {
 impl ExtensionFactory for Factory {
     const TYPES: &'static [&'static str] = &["health_check"];
     const ABOUT: &'static str = "Tells probes whether the process is ready.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Arc<dyn Extension>, Error> {

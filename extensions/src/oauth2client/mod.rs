@@ -108,6 +108,7 @@ impl Settings for Config {
 impl ExtensionFactory for Factory {
     const TYPES: &'static [&'static str] = &["oauth2client"];
     const ABOUT: &'static str = "Shows a token that it gets by client credentials (OAuth 2.0).";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Arc<dyn Extension>, Error> {

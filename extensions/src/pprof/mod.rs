@@ -50,6 +50,7 @@ impl Settings for Config {
 impl ExtensionFactory for Factory {
     const TYPES: &'static [&'static str] = &["pprof"];
     const ABOUT: &'static str = "Accepted without effect: there are no Go profiles here.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(_: Config, _: Context) -> Result<Arc<dyn Extension>, Error> {

@@ -56,6 +56,33 @@ pub fn read_settings<C: Settings>(name: &str, root: &str, contents: &[u8]) -> Re
     }
 }
 
+/// A text as the value that YAML reads it as, in JSON.
+pub fn yaml_value(text: &str) -> Option<serde_json::Value> {
+    parse(text, 0).ok().map(|node| super::print::plain_json(&node))
+}
+
+/// Lets `decode` read a text as a component's body. What the component's own check says does not count.
+///
+/// # Errors
+/// The first that is wrong with the text or its keys and values.
+pub(crate) fn read_body(
+    text: &str,
+    removed: &'static [(&'static str, &'static str)],
+    decode: impl FnOnce(&Body<'_>, &mut Notes) -> Option<String>,
+) -> Result<String, String> {
+    let first = |all: &[Diagnostic]| all.first().map_or_else(String::new, |d| d.message.clone());
+    let mut node = parse(text, 0).map_err(|problems| first(&problems))?;
+    node.number();
+    let mut notes = Notes::default();
+    let value = decode(&Body { path: "body", at: node.at, node: &node, removed }, &mut notes);
+    // A check's words stand behind a colon.
+    notes.diagnostics.retain(|d| d.severity == Severity::Error && !d.message.contains("': "));
+    match value {
+        Some(value) if notes.diagnostics.is_empty() => Ok(value),
+        _ => Err(first(&notes.diagnostics)),
+    }
+}
+
 /// A document that was read with the places of what is in it.
 pub struct Document<C> {
     /// What it says; `None` when nothing usable is left.

@@ -10,6 +10,10 @@ use super::block::newtype;
 
 /// The name by which the decoder knows a [`GoDuration`].
 pub(super) const MARK: &str = "~duration";
+/// The name by which the decoder knows a [`PromDuration`].
+pub(super) const PROM: &str = "~prom_duration";
+
+const PROM_WORKS: &str = "a duration, such as 15s, 1h30m or 7d";
 
 const WORKS: &str = "a duration, such as 300ms, 1.5s or 2h45m";
 const NANOS_PER_SEC: u64 = 1_000_000_000;
@@ -242,13 +246,21 @@ impl PromDuration {
 
 impl<'de> Deserialize<'de> for PromDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PromDuration, D::Error> {
+        newtype::<PromText, D>(PROM, PROM_WORKS, deserializer).map(|duration| duration.0)
+    }
+}
+
+struct PromText(PromDuration);
+
+impl<'de> Deserialize<'de> for PromText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PromText, D::Error> {
         struct WithUnit;
 
         impl Visitor<'_> for WithUnit {
             type Value = PromDuration;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration, such as 15s, 1h30m or 7d")
+                f.write_str(PROM_WORKS)
             }
 
             fn visit_u64<E: de::Error>(self, n: u64) -> Result<PromDuration, E> {
@@ -264,6 +276,6 @@ impl<'de> Deserialize<'de> for PromDuration {
             }
         }
 
-        deserializer.deserialize_any(WithUnit)
+        deserializer.deserialize_any(WithUnit).map(PromText)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::nearest::nearest;
 use super::parse::{self, parse};
-use super::report::{Diagnostic, Report};
+use super::report::{Diagnostic, Report, Rule};
 use super::source::{Surroundings, scheme, unknown_scheme};
 use super::tree::{At, Node, Sources, Value};
 
@@ -40,6 +40,8 @@ struct Retrieved {
     text: String,
     /// Whether a list or map of it is fit to stand in the middle of other text.
     inline: bool,
+    /// Where it comes from, for people.
+    origin: String,
 }
 
 impl Expander<'_> {
@@ -47,7 +49,8 @@ impl Expander<'_> {
     fn node(&mut self, node: &mut Node, level: usize, depth: usize) {
         match &mut node.value {
             Value::List(_) | Value::Map(_) if level > MOST_LEVELS => {
-                self.report.push(Diagnostic::error(node.at, format!("expands to more than {MOST_LEVELS} levels")));
+                let message = format!("expands to more than {MOST_LEVELS} levels");
+                self.report.push(Diagnostic::error(node.at, message).rule(Rule::Expansion));
                 *node = Node { broken: true, ..Node::new(Value::Null, node.at) };
             }
             Value::List(list) => list.iter_mut().for_each(|n| self.node(n, level + 1, depth)),
@@ -57,7 +60,8 @@ impl Expander<'_> {
                 match self.text(text, at, level, depth) {
                     Ok(value) => *node = value,
                     Err((uri, message, help)) => {
-                        let mut diagnostic = Diagnostic::error(place(&self.report.sources, at, &uri), message);
+                        let place = place(&self.report.sources, at, &uri);
+                        let mut diagnostic = Diagnostic::error(place, message).rule(Rule::Expansion);
                         diagnostic.help.extend(help);
                         self.report.push(diagnostic);
                         *node = Node { broken: true, ..Node::new(Value::Null, at) };
@@ -70,12 +74,17 @@ impl Expander<'_> {
 
     fn text(&mut self, mut text: String, at: At, level: usize, depth: usize) -> Result<Node, Failed> {
         let mut expanded = false;
+        let mut origins: Vec<String> = Vec::new();
         for _ in 0..MOST_IN_VALUE {
             let Some(uri) = innermost(&text) else {
-                return Ok(Node { expanded, ..Node::new(Value::Text(text), at) });
+                let origin = (!origins.is_empty()).then(|| origins.join(", "));
+                return Ok(Node { expanded, origin, ..Node::new(Value::Text(text), at) });
             };
             let uri = uri.to_owned();
             let found = self.retrieve(&uri, at).map_err(|(message, help)| (uri.clone(), message, help))?;
+            if !origins.contains(&found.origin) {
+                origins.push(found.origin.clone());
+            }
             let failed = |message: &str| (uri.clone(), format!("{uri} {message}"), None);
             self.bytes += found.text.len();
             if self.bytes > MOST_BYTES {
@@ -99,7 +108,8 @@ impl Expander<'_> {
                     return Err(failed("is nested too deep: does it expand into itself?"));
                 }
                 _ => {
-                    let mut node = Node { raw: Some(found.text), expanded, ..found.node };
+                    let origin = Some(origins.join(", "));
+                    let mut node = Node { raw: Some(found.text), expanded, origin, ..found.node };
                     self.node(&mut node, level, depth + 1);
                     return Ok(node);
                 }
@@ -134,7 +144,7 @@ impl Expander<'_> {
                 let text =
                     self.surroundings.read(rest).map_err(|error| (format!("cannot read {rest}: {error}"), None))?;
                 let source = self.report.sources.add(rest, &text);
-                Ok(typed(text, source, None, at))
+                Ok(Retrieved { origin: format!("the file {rest}"), ..typed(text, source, None, at) })
             }
             "yaml" => Ok(typed(rest.to_owned(), at.source, Some(at), at)),
             _ if rest.starts_with('-') && is_name(scheme) => {
@@ -153,21 +163,28 @@ impl Expander<'_> {
             let help = "a variable's name has letters, digits and _, and no digit first".to_owned();
             return Err((format!("environment variable {name:?} has invalid name"), Some(help)));
         }
-        let text = match (self.surroundings.variables.get(name), default) {
+        let given = self.surroundings.variables.get(name);
+        let origin = |given: bool| match (given, default) {
+            (true, _) => format!("the variable {name}"),
+            (false, Some(_)) => format!("the default of the variable {name}"),
+            (false, None) => format!("the variable {name}, which is not set"),
+        };
+        let text = match (given, default) {
             (Some(value), _) => value.clone(),
             (None, Some("")) => {
                 return Ok(Retrieved {
                     node: Node::new(Value::Text(String::new()), at),
                     text: String::new(),
                     inline: true,
+                    origin: origin(false),
                 });
             }
             (None, Some(default)) => default.to_owned(),
             (None, None) => {
                 let at = place(&self.report.sources, at, uri);
                 let names = self.surroundings.variables.keys().map(String::as_str);
-                let mut warning =
-                    Diagnostic::warning(at, format!("the environment variable {name} is not set, and reads as empty"));
+                let message = format!("the environment variable {name} is not set, and reads as empty");
+                let mut warning = Diagnostic::warning(at, message).rule(Rule::Expansion);
                 if let Some(near) = nearest(name, names) {
                     warning = warning.help(format!("did you mean `{near}`?"));
                 }
@@ -176,7 +193,8 @@ impl Expander<'_> {
                 String::new()
             }
         };
-        Ok(Retrieved { inline: true, ..typed(text, at.source, Some(at), at) })
+        let origin = origin(given.is_some());
+        Ok(Retrieved { inline: true, origin, ..typed(text, at.source, Some(at), at) })
     }
 }
 
@@ -203,7 +221,7 @@ fn typed(text: String, source: u32, places: Option<At>, at: At) -> Retrieved {
         None if scalar && places.is_none() => text.trim_end_matches(['\r', '\n']).to_owned(),
         None => text,
     };
-    Retrieved { node, text, inline: scalar }
+    Retrieved { node, text, inline: scalar, origin: "the text itself".to_owned() }
 }
 
 fn put_at(node: &mut Node, at: At) {

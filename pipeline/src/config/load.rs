@@ -6,10 +6,11 @@ use super::ComponentId;
 use super::check;
 use super::decode::{self, Body, Notes, Reference};
 use super::expand::expand;
+use super::hints;
 use super::nearest::nearest;
-use super::pipelines::{Ids, Known, pipelines};
+use super::pipelines::{Ids, Known, NO_PIPELINE, pipelines};
 use super::prints::prints;
-use super::report::{Diagnostic, Report};
+use super::report::{Diagnostic, Report, Rule};
 use super::retired;
 use super::service::Service;
 use super::source::{Inputs, Surroundings, read};
@@ -62,12 +63,23 @@ pub fn of_tree(mut tree: Node, mut report: Report, registry: &Registry, surround
 }
 
 fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &mut Notes) -> Option<Plan> {
-    notes.diagnostics.extend(decode::unknown_keys(tree, "config", SECTIONS));
-    let receivers = section(tree, "receivers", registry.receivers(), notes);
-    let processors = section(tree, "processors", registry.processors(), notes);
-    let exporters = section(tree, "exporters", registry.exporters(), notes);
-    let connectors = section::<()>(tree, "connectors", &[], notes);
-    let extensions = section(tree, "extensions", registry.extensions(), notes);
+    let mut unknown = decode::unknown_keys(tree, "config", SECTIONS);
+    hints::at_the_top(&mut unknown, registry);
+    notes.diagnostics.extend(unknown);
+    if tree.as_map().is_none_or(Map::is_empty) {
+        let message = "the config is empty: service must have at least one pipeline";
+        notes.diagnostics.push(
+            Diagnostic::error(tree.at, message)
+                .rule(Rule::Source)
+                .help("one that works to begin with: slipring run --config builtin:quickstart"),
+        );
+        return None;
+    }
+    let receivers = section(tree, "receivers", registry.receivers(), registry, notes);
+    let processors = section(tree, "processors", registry.processors(), registry, notes);
+    let exporters = section(tree, "exporters", registry.exporters(), registry, notes);
+    let connectors = section::<()>(tree, "connectors", &[], registry, notes);
+    let extensions = section(tree, "extensions", registry.extensions(), registry, notes);
 
     let entry = tree.as_map().and_then(|m| m.entry("service"));
     let nothing = Node::default();
@@ -85,7 +97,12 @@ fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &m
         } else {
             let at = check::locate(&body, &format!("extensions.{n}"), notes).at();
             let message = format!("service::extensions: references extension {id:?} which is not configured");
-            notes.diagnostics.push(Diagnostic::error(at, message));
+            let names: Vec<String> = extensions.named.iter().map(ToString::to_string).collect();
+            let help = match nearest(id, names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "add it under extensions".to_owned(),
+            };
+            notes.diagnostics.push(Diagnostic::error(at, message).rule(Rule::Reference).help(help));
         }
     }
     let known = Known {
@@ -95,6 +112,10 @@ fn plan(tree: &Node, registry: &Registry, surroundings: &Surroundings, notes: &m
         connectors: &connectors.named,
     };
     let pipelines = pipelines(&service, &body, &known, notes);
+    if tree.as_map().is_some_and(|root| root.entry("pipelines").is_some()) {
+        // They are there, in a wrong place, which has been said.
+        notes.diagnostics.retain(|d| d.message != NO_PIPELINE);
+    }
     let used = |of: fn(&crate::plan::Pipeline) -> &Vec<ComponentId>| -> HashSet<&ComponentId> {
         pipelines.iter().flat_map(of).collect()
     };
@@ -219,7 +240,13 @@ impl<B> Section<B> {
     }
 }
 
-fn section<B>(tree: &Node, kind: &'static str, entries: &[Entry<B>], notes: &mut Notes) -> Section<B> {
+fn section<B>(
+    tree: &Node,
+    kind: &'static str,
+    entries: &[Entry<B>],
+    registry: &Registry,
+    notes: &mut Notes,
+) -> Section<B> {
     let mut out =
         Section { named: HashSet::new(), built: BTreeMap::new(), references: BTreeMap::new(), unknown: false };
     let root = tree.as_map().unwrap_or(&NO_SECTIONS);
@@ -256,14 +283,16 @@ fn section<B>(tree: &Node, kind: &'static str, entries: &[Entry<B>], notes: &mut
         }
         out.named.insert(id.clone());
         let Some(entry) = entries.iter().find(|e| e.types.contains(&id.kind.as_str())) else {
-            notes.diagnostics.push(unknown_type(kind, &id, written.at, entries));
+            notes.diagnostics.push(unknown_type(kind, &id, written.at, entries, registry));
             continue;
         };
         if entry.name() != id.kind {
             let now = ComponentId::new(entry.name(), &id.name);
             let message = format!("'{kind}' {:?} is a deprecated alias of {:?}", id.kind, entry.name());
             notes.diagnostics.push(
-                Diagnostic::warning(written.at, message).help(format!("write `{now}`, here and in the pipelines")),
+                Diagnostic::warning(written.at, message)
+                    .rule(Rule::Deprecated)
+                    .help(format!("write `{now}`, here and in the pipelines")),
             );
         }
         let path = format!("{kind}::{id}");
@@ -273,6 +302,7 @@ fn section<B>(tree: &Node, kind: &'static str, entries: &[Entry<B>], notes: &mut
             out.built.insert(id.clone(), (entry.signals, build));
         }
         out.references.insert(id, own.references);
+        hints::in_a_body(&mut own.diagnostics, entry.described.shape);
         notes.diagnostics.append(&mut own.diagnostics);
         notes.secrets.extend(own.secrets);
         notes.bad.extend(own.bad);
@@ -280,15 +310,20 @@ fn section<B>(tree: &Node, kind: &'static str, entries: &[Entry<B>], notes: &mut
     out
 }
 
-fn unknown_type<B>(kind: &str, id: &ComponentId, at: At, entries: &[Entry<B>]) -> Diagnostic {
+fn unknown_type<B>(kind: &str, id: &ComponentId, at: At, entries: &[Entry<B>], registry: &Registry) -> Diagnostic {
     let names: Vec<&str> = entries.iter().map(Entry::name).collect();
     let list = names.join(" ");
     let name = &id.kind;
     let message = format!("'{kind}' unknown type: {name:?} for id: {:?} (valid values: [{list}])", id.to_string());
-    let diagnostic = Diagnostic::error(at, message);
+    let diagnostic = Diagnostic::error(at, message).rule(Rule::UnknownComponent);
+    let elsewhere = hints::kinds(registry, name);
     let all = entries.iter().flat_map(|e| e.types.iter().copied());
     match (retired::advice(kind, name), nearest(name, all)) {
         (Some(advice), _) => diagnostic.help(advice),
+        (None, _) if !elsewhere.is_empty() => {
+            let sections: Vec<String> = elsewhere.iter().map(|kind| format!("`{kind}`")).collect();
+            diagnostic.help(format!("`{name}` stands under {}, not under `{kind}`", sections.join(" and ")))
+        }
         (None, Some(near)) => diagnostic.help(format!("did you mean `{}`?", ComponentId::new(near, &id.name))),
         (None, None) if entries.is_empty() => diagnostic.help(format!("this build has no {kind}")),
         (None, None) => diagnostic,

@@ -1,7 +1,7 @@
 //! Several trees to one: maps merge deeply, everything else of the later one replaces the earlier.
 
 use super::parse::MOST_DEPTH;
-use super::report::Diagnostic;
+use super::report::{Diagnostic, Rule};
 use super::tree::{Entry, Map, Node, Value, quoted};
 
 /// Between the keys of a path in a top-level key: `service::telemetry: …`.
@@ -44,10 +44,13 @@ pub fn unfold(root: Node) -> Result<Node, Diagnostic> {
 
 fn insert(mut into: Node, steps: &[&str], entry: &Entry) -> Result<Node, Diagnostic> {
     if steps.len() > MOST_DEPTH {
-        return Err(Diagnostic::error(entry.at, format!("a key path of more than {MOST_DEPTH} steps")));
+        return Err(
+            Diagnostic::error(entry.at, format!("a key path of more than {MOST_DEPTH} steps")).rule(Rule::Source)
+        );
     }
     if steps.iter().any(|s| s.is_empty()) {
-        return Err(Diagnostic::error(entry.at, format!("the key path {} has an empty step", quoted(&entry.key))));
+        return Err(Diagnostic::error(entry.at, format!("the key path {} has an empty step", quoted(&entry.key)))
+            .rule(Rule::Source));
     }
     merge(&mut into, nested(steps, entry));
     Ok(into)

@@ -29,9 +29,11 @@ pub mod check;
 mod compare;
 mod data_dir;
 pub mod decode;
+pub mod docs;
 mod document;
 mod duration;
 mod expand;
+mod hints;
 mod id;
 mod load;
 mod merge;
@@ -43,11 +45,13 @@ mod print;
 mod prints;
 pub mod re2;
 pub mod report;
-mod retired;
+pub mod retired;
 mod scalar;
 mod secret;
 mod service;
+pub mod shape;
 mod source;
+mod syntax;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
@@ -55,13 +59,14 @@ pub mod tree;
 
 pub use block::{Block, Tagged};
 pub use compare::{Change, Comparison, Difference, Effect};
-pub use document::{Document, read_document, read_settings, read_whole};
+pub(crate) use document::read_body;
+pub use document::{Document, read_document, read_settings, read_whole, yaml_value};
 pub use duration::{GoDuration, PromDuration};
 pub use id::{ComponentId, ExtensionId};
 pub use load::{Loaded, load, of_tree};
 pub use nearest::nearest;
 pub use portrait::{Portrait, SealingKey};
-pub use print::{Format, Redact, print};
+pub use print::{Format, Redact, print, print_with_origins};
 pub use secret::{Headers, Opaque, REDACTED, without_userinfo};
 pub use source::{Inputs, Surroundings};
 pub use text::{ByteSize, StringList, Text, TextOr, Written};
@@ -87,7 +92,7 @@ impl Problem {
 }
 
 /// What a component's config type gives the frame beside its fields.
-pub trait Settings: serde::de::DeserializeOwned + Clone + Send + Sync + 'static {
+pub trait Settings: serde::de::DeserializeOwned + std::fmt::Debug + Clone + Send + Sync + 'static {
     /// Keys of the body that used to exist, each with what to do instead: shown where the key is used.
     const REMOVED: &'static [(&'static str, &'static str)] = &[];
 

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
-use super::report::Diagnostic;
+use super::report::{Diagnostic, Rule};
 use super::scalar;
+use super::syntax;
 use super::tree::{At, Entry, Map, Node, Value, quoted};
 
 /// The longest text that is read, in bytes.
@@ -27,10 +28,10 @@ const MOST_TEXT: usize = 32 << 20;
 pub fn parse(text: &str, source: u32) -> Result<Node, Vec<Diagnostic>> {
     if text.len() > MOST_BYTES {
         let at = At { source, ..At::default() };
-        return Err(vec![Diagnostic::error(
-            at,
-            format!("longer than {} MiB, the most for a config", MOST_BYTES >> 20),
-        )]);
+        return Err(vec![
+            Diagnostic::error(at, format!("longer than {} MiB, the most for a config", MOST_BYTES >> 20))
+                .rule(Rule::Syntax),
+        ]);
     }
     let mut builder = Builder { source, ..Builder::default() };
     let mut parser = Parser::new_from_str(text);
@@ -39,20 +40,23 @@ pub fn parse(text: &str, source: u32) -> Result<Node, Vec<Diagnostic>> {
             Ok((event, span)) => builder.take(event, span),
             Err(error) => {
                 let at = builder.at(*error.marker(), *error.marker());
-                let diagnostic = Diagnostic::error(at, format!("not valid YAML: {}", error.info()));
-                let line = text.lines().nth(error.marker().line().saturating_sub(1)).unwrap_or("");
-                Err(match line.contains("${") {
-                    true => diagnostic.help("inside of {…} and […], write a ${…} in quotes"),
-                    false => diagnostic,
-                })
+                let above = builder.open.last().map(Open::at);
+                let bracket = above.and_then(|at| syntax::character(text, at.line, at.column));
+                let (message, help) = syntax::taught(error.info(), text, error.marker().line(), bracket);
+                let mut diagnostic = Diagnostic::error(at, message);
+                diagnostic.help.extend(help.map(str::to_owned));
+                if matches!(bracket, Some('[' | '{')) {
+                    diagnostic.also.extend(above.map(|at| (at, "it begins at".to_owned())));
+                }
+                Err(diagnostic)
             }
         };
         if let Err(fatal) = step {
             builder.problems.push(fatal);
-            return Err(builder.problems);
+            return Err(builder.faulty());
         }
     }
-    if builder.problems.is_empty() { Ok(builder.root.unwrap_or_default()) } else { Err(builder.problems) }
+    if builder.problems.is_empty() { Ok(builder.root.unwrap_or_default()) } else { Err(builder.faulty()) }
 }
 
 #[derive(Default)]
@@ -73,6 +77,14 @@ enum Open {
     Map { at: At, anchor: usize, map: Map, seen: HashMap<String, At>, merged: Vec<Node>, key: Option<Key> },
 }
 
+impl Open {
+    fn at(&self) -> At {
+        match self {
+            Open::List { at, .. } | Open::Map { at, .. } => *at,
+        }
+    }
+}
+
 struct Key {
     text: String,
     at: At,
@@ -80,6 +92,11 @@ struct Key {
 }
 
 impl Builder {
+    /// Everything that is wrong with the text.
+    fn faulty(self) -> Vec<Diagnostic> {
+        self.problems.into_iter().map(|d| d.rule(Rule::Syntax)).collect()
+    }
+
     fn at(&self, start: Marker, end: Marker) -> At {
         let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         // What goes on in the next line is meant to the end of this one.

@@ -6,11 +6,14 @@ use super::ComponentId;
 use super::check;
 use super::decode::{self, Body, Notes};
 use super::nearest::nearest;
-use super::report::Diagnostic;
+use super::report::{Diagnostic, Rule};
 use super::service::{PipelineConfig, Service};
 use super::tree::At;
 use crate::batch::Signal;
 use crate::plan::{Pipeline, PipelineId};
+
+/// What is said of a service without pipelines.
+pub const NO_PIPELINE: &str = "service must have at least one pipeline";
 
 /// The keys of a pipeline.
 const KINDS: &[&str] = &["receivers", "processors", "exporters"];
@@ -34,9 +37,8 @@ pub struct Known<'a> {
 pub fn pipelines(service: &Service, body: &Body<'_>, known: &Known<'_>, notes: &mut Notes) -> Vec<Pipeline> {
     if service.pipelines.is_empty() {
         if !body.node.any(&|node| node.broken || notes.bad.contains(&node.id)) {
-            let message = "service must have at least one pipeline";
             notes.diagnostics.push(
-                Diagnostic::error(check::locate(body, "pipelines", notes).at(), message)
+                Diagnostic::error(check::locate(body, "pipelines", notes).at(), NO_PIPELINE)
                     .help("such as service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}"),
             );
         }
@@ -190,6 +192,7 @@ impl Check<'_, '_> {
 
     fn wrong(&mut self, at: At, message: &str, help: Option<String>) {
         let mut diagnostic = Diagnostic::error(at, format!("service::pipelines::{}: {message}", self.id));
+        diagnostic.rule = Rule::Reference;
         diagnostic.help.extend(help);
         self.notes.diagnostics.push(diagnostic);
     }

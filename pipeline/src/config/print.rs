@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::report::Report;
 use super::scalar;
 use super::secret::{REDACTED, without_userinfo};
 use super::tree::{Map, Node, Value};
@@ -49,11 +50,37 @@ pub fn print(tree: &Node, format: Format, redact: Redact<'_>) -> String {
             text
         }
         Format::Yaml => {
-            let mut out = String::new();
-            yaml(&mut out, tree, redact, 0);
-            out.trim_start_matches(['\n', ' ']).to_owned() + "\n"
+            let mut printer = Printer { out: String::new(), redact, report: None };
+            printer.yaml(tree, 0);
+            printer.out.trim_start_matches(['\n', ' ']).to_owned() + "\n"
         }
     }
+}
+
+/// The text of a tree as YAML; behind each value stands where it was written, and by what it came there.
+pub fn print_with_origins(tree: &Node, redact: Redact<'_>, report: &Report) -> String {
+    const MOST: usize = 56;
+    let mut printer = Printer { out: String::new(), redact, report: Some(report) };
+    printer.yaml(tree, 0);
+    let lines: Vec<&str> = printer.out.trim_start_matches(['\n', ' ']).lines().collect();
+    let width = |line: &&str| line.split_once(MARK).map(|(value, _)| value.chars().count()).filter(|n| *n <= MOST);
+    let column = lines.iter().filter_map(width).max().unwrap_or_default();
+    let mut out = String::new();
+    for line in lines {
+        match line.split_once(MARK) {
+            Some((value, origin)) => out.push_str(&format!("{value:<column$}  # {origin}\n")),
+            None => out.push_str(&format!("{line}\n")),
+        }
+    }
+    out
+}
+
+/// Stands between a value and its origin until all lines are there.
+const MARK: char = '\u{1}';
+
+/// A tree as JSON, everything shown.
+pub(super) fn plain_json(node: &Node) -> serde_json::Value {
+    json(node, Redact::Nothing)
 }
 
 pub(super) fn json(node: &Node, redact: Redact<'_>) -> serde_json::Value {
@@ -81,56 +108,77 @@ pub(super) fn json(node: &Node, redact: Redact<'_>) -> serde_json::Value {
     }
 }
 
-/// Appends a value behind `key:` or `-`: a scalar on the same line, a list or map on the next ones.
-fn yaml(out: &mut String, node: &Node, redact: Redact<'_>, depth: usize) {
-    if redact.hides(node) {
-        out.push_str(&format!(" '{REDACTED}'"));
-        return;
-    }
-    match &node.value {
-        Value::Map(map) if !map.is_empty() => {
-            for entry in map.entries() {
-                new_line(out, depth);
-                pair(out, entry.key.as_str(), &entry.value, redact, depth);
-            }
+/// Writes YAML.
+struct Printer<'a> {
+    out: String,
+    redact: Redact<'a>,
+    /// Where the texts are, for the origins.
+    report: Option<&'a Report>,
+}
+
+impl Printer<'_> {
+    /// Appends a value behind `key:` or `-`: a scalar on the same line, a list or map on the next ones.
+    fn yaml(&mut self, node: &Node, depth: usize) {
+        if self.redact.hides(node) {
+            self.scalar(node, &format!("'{REDACTED}'"));
+            return;
         }
-        Value::List(list) if !list.is_empty() => {
-            for element in list {
-                new_line(out, depth);
-                out.push('-');
-                match &element.value {
-                    Value::Map(map) if !map.is_empty() && !redact.hides(element) => {
-                        first_on_line(out, map, redact, depth);
-                    }
-                    _ => yaml(out, element, redact, depth + 1),
+        match &node.value {
+            Value::Map(map) if !map.is_empty() => {
+                for entry in map.entries() {
+                    new_line(&mut self.out, depth);
+                    self.pair(entry.key.as_str(), &entry.value, depth);
                 }
             }
-        }
-        Value::Map(_) => out.push_str(" {}"),
-        Value::List(_) => out.push_str(" []"),
-        _ => {
-            out.push(' ');
-            out.push_str(&scalar_text(node, redact));
+            Value::List(list) if !list.is_empty() => {
+                for element in list {
+                    new_line(&mut self.out, depth);
+                    self.out.push('-');
+                    match &element.value {
+                        Value::Map(map) if !map.is_empty() && !self.redact.hides(element) => {
+                            self.first_on_line(map, depth);
+                        }
+                        _ => self.yaml(element, depth + 1),
+                    }
+                }
+            }
+            Value::Map(_) => self.scalar(node, "{}"),
+            Value::List(_) => self.scalar(node, "[]"),
+            _ => self.scalar(node, &scalar_text(node, self.redact)),
         }
     }
-}
 
-/// A map in a list: its first entry stands behind the dash.
-fn first_on_line(out: &mut String, map: &Map, redact: Redact<'_>, depth: usize) {
-    for (n, entry) in map.entries().iter().enumerate() {
-        if n == 0 {
-            out.push(' ');
-        } else {
-            new_line(out, depth + 1);
+    fn scalar(&mut self, node: &Node, text: &str) {
+        self.out.push(' ');
+        self.out.push_str(text);
+        let Some(report) = self.report else { return };
+        self.out.push(MARK);
+        let name = report.sources.name(node.at.source);
+        let place = if name == "--set" { name.to_owned() } else { report.place(node.at) };
+        self.out.push_str(if place.is_empty() { "nowhere" } else { &place });
+        if let Some(origin) = &node.origin {
+            self.out.push_str(", ");
+            self.out.push_str(origin);
         }
-        pair(out, &entry.key, &entry.value, redact, depth + 1);
     }
-}
 
-fn pair(out: &mut String, key: &str, value: &Node, redact: Redact<'_>, depth: usize) {
-    out.push_str(&text(key));
-    out.push(':');
-    yaml(out, value, redact, depth + 1);
+    /// A map in a list: its first entry stands behind the dash.
+    fn first_on_line(&mut self, map: &Map, depth: usize) {
+        for (n, entry) in map.entries().iter().enumerate() {
+            if n == 0 {
+                self.out.push(' ');
+            } else {
+                new_line(&mut self.out, depth + 1);
+            }
+            self.pair(&entry.key, &entry.value, depth + 1);
+        }
+    }
+
+    fn pair(&mut self, key: &str, value: &Node, depth: usize) {
+        self.out.push_str(&text(key));
+        self.out.push(':');
+        self.yaml(value, depth + 1);
+    }
 }
 
 fn new_line(out: &mut String, depth: usize) {

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
+mod formats;
+
 use super::secret::{REDACTED, userinfo};
 use super::tree::{At, Sources};
 
@@ -20,6 +22,8 @@ pub enum Severity {
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
+    /// What kind of problem it is.
+    pub rule: Rule,
     /// Where.
     pub at: At,
     /// What is wrong.
@@ -29,7 +33,82 @@ pub struct Diagnostic {
     /// Other places that matter, with what they are.
     pub also: Vec<(At, String)>,
     /// Where a secret stands that is masked in the source line.
-    pub hidden: Option<At>,
+    pub hidden: Option<Box<At>>,
+    /// The key that nobody reads, where that is the problem and no other key is like it.
+    pub unknown: Option<Box<str>>,
+}
+
+/// Kinds of problems, for those who count or filter them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// The text is not YAML, or not one document of unique keys.
+    Syntax,
+    /// A config cannot be read or merged.
+    Source,
+    /// A `${…}` cannot be replaced.
+    Expansion,
+    /// A component type that this binary does not have.
+    UnknownComponent,
+    /// A key that nobody reads.
+    UnknownKey,
+    /// A value that does not fit.
+    Value,
+    /// A name of something that is not configured.
+    Reference,
+    /// An older name.
+    Deprecated,
+    /// A setting without effect.
+    NoEffect,
+    /// What the config alone does not show, such as a certificate that cannot be read.
+    Build,
+}
+
+impl Rule {
+    /// All of them.
+    pub const ALL: [Rule; 10] = [
+        Rule::Syntax,
+        Rule::Source,
+        Rule::Expansion,
+        Rule::UnknownComponent,
+        Rule::UnknownKey,
+        Rule::Value,
+        Rule::Reference,
+        Rule::Deprecated,
+        Rule::NoEffect,
+        Rule::Build,
+    ];
+
+    /// Its name in reports for programs.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Rule::Syntax => "syntax",
+            Rule::Source => "source",
+            Rule::Expansion => "expansion",
+            Rule::UnknownComponent => "unknown-component",
+            Rule::UnknownKey => "unknown-key",
+            Rule::Value => "value",
+            Rule::Reference => "reference",
+            Rule::Deprecated => "deprecated",
+            Rule::NoEffect => "no-effect",
+            Rule::Build => "build",
+        }
+    }
+
+    /// What it means, in one sentence.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Rule::Syntax => "The text is not YAML, or not one document of unique keys.",
+            Rule::Source => "A config cannot be read or merged.",
+            Rule::Expansion => "A ${…} cannot be replaced.",
+            Rule::UnknownComponent => "A component type that this binary does not have.",
+            Rule::UnknownKey => "A key that nobody reads.",
+            Rule::Value => "A value that does not fit.",
+            Rule::Reference => "A name of something that is not configured.",
+            Rule::Deprecated => "An older name that still works.",
+            Rule::NoEffect => "A setting without effect.",
+            Rule::Build => "A component cannot be built.",
+        }
+    }
 }
 
 impl Diagnostic {
@@ -37,17 +116,26 @@ impl Diagnostic {
     pub fn error(at: At, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             severity: Severity::Error,
+            rule: Rule::Value,
             at,
             message: message.into(),
             help: Vec::new(),
             also: Vec::new(),
             hidden: None,
+            unknown: None,
         }
     }
 
     /// Something to look at.
     pub fn warning(at: At, message: impl Into<String>) -> Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(at, message) }
+    }
+
+    /// The same as a problem of this kind.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Diagnostic {
+        self.rule = rule;
+        self
     }
 
     /// The same with what would work.
@@ -142,7 +230,7 @@ impl Report {
         let place = self.place(diagnostic.at);
         let colon = if place.is_empty() { "" } else { ": " };
         let _ = writeln!(out, "{place}{colon}{word}: {}", diagnostic.message);
-        self.excerpt(out, diagnostic.at, diagnostic.hidden);
+        self.excerpt(out, diagnostic.at);
         for (at, what) in &diagnostic.also {
             let _ = writeln!(out, "      = {what}: {}", self.place(*at));
         }
@@ -160,19 +248,25 @@ impl Report {
         }
     }
 
-    fn excerpt(&self, out: &mut String, at: At, hidden: Option<At>) {
-        const MOST: usize = 120;
-        const BEFORE: usize = 60;
+    /// A source line without its secrets, where in it the place begins, and how wide it is, in characters.
+    fn shown(&self, at: At) -> (String, usize, usize) {
         let line = self.sources.line(at);
-        if line.trim().is_empty() {
-            return;
-        }
         let mut secrets = sounding_secret(line);
         let letters = |byte: usize| line[..byte].chars().count();
         secrets.extend(userinfo(line).into_iter().map(|range| letters(range.start)..letters(range.end)));
-        let places = self.secret_places.iter().chain(hidden.as_ref());
+        let of_others = self.diagnostics.iter().filter_map(|d| d.hidden.as_deref());
+        let places = self.secret_places.iter().chain(of_others);
         secrets.extend(places.filter(|s| (s.source, s.line) == (at.source, at.line)).map(columns));
-        let (line, start, width) = masked(line, secrets, columns(&at));
+        masked(line, secrets, columns(&at))
+    }
+
+    fn excerpt(&self, out: &mut String, at: At) {
+        const MOST: usize = 120;
+        const BEFORE: usize = 60;
+        let (line, start, width) = self.shown(at);
+        if line.trim().is_empty() {
+            return;
+        }
         let skipped = if start > MOST - 20 { start - BEFORE } else { 0 };
         let (less, start) = if skipped > 0 { ("…", start + 1) } else { ("", start) };
         let shown: String = less.chars().chain(line.chars().skip(skipped).take(MOST)).collect();

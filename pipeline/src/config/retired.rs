@@ -7,8 +7,37 @@ pub fn advice(kind: &str, name: &str) -> Option<String> {
         return Some((*advice).to_owned());
     }
     let known = KNOWN.iter().find(|(k, names)| *k == kind && names.contains(&name));
-    known.map(|_| format!("`{name}` is a component of the collector that this build does not have"))
+    let instead =
+        INSTEAD.iter().find(|(k, names, _)| *k == kind && names.contains(&name)).map(|(_, _, instead)| *instead);
+    known.map(|_| {
+        let missing = format!("`{name}` is a component of the collector that this build does not have");
+        instead.map_or(missing.clone(), |instead| format!("{missing}: {instead}"))
+    })
 }
+
+/// What does some of the same.
+const INSTEAD: &[Retired] = &[
+    ("receivers", &["host_metrics", "hostmetrics"], "scrape a node_exporter with `prometheus`"),
+    ("receivers", &["kubelet_stats", "kubeletstats", "docker_stats"], "scrape cAdvisor with `prometheus`"),
+    ("receivers", &["k8s_cluster"], "scrape kube-state-metrics with `prometheus`"),
+    (
+        "receivers",
+        &["tcplog", "udplog", "syslog", "journald"],
+        "read a file with `file_log`, or a pipe with `stdin_log`",
+    ),
+    (
+        "processors",
+        &["k8s_attributes", "k8sattributes"],
+        "`file_log` with `format: container` and `kubernetes_sd_configs` name the pods of what they bring",
+    ),
+    ("processors", &["transform"], "`attributes` and `resource` insert, update, rename, hash and delete"),
+    (
+        "processors",
+        &["resource_detection", "resourcedetection"],
+        "`resource` takes facts from variables: value: ${env:NODE_NAME}",
+    ),
+    ("connectors", &["forward"], "name the same receivers in both pipelines"),
+];
 
 type Retired = (&'static str, &'static [&'static str], &'static str);
 
@@ -19,8 +48,16 @@ const RETIRED: &[Retired] = &[
     ("exporters", &["opencensus"], "the collector has removed it: use `otlp_grpc`"),
     ("receivers", &["opencensus"], "the collector has removed it: use `otlp`"),
     ("extensions", &["memory_ballast"], "the collector has removed it: leave it out, no ballast is needed here"),
-    ("processors", &["spanmetrics"], "the collector has made it a connector: `span_metrics`"),
-    ("processors", &["servicegraph"], "the collector has made it a connector: `service_graph`"),
+    (
+        "processors",
+        &["spanmetrics"],
+        "the collector has made it a connector, `span_metrics`, which this build does not have",
+    ),
+    (
+        "processors",
+        &["servicegraph"],
+        "the collector has made it a connector, `service_graph`, which this build does not have",
+    ),
     ("processors", &["queue_batch", "queuebatch"], "use `sending_queue` with its block `batch` in the exporter"),
 ];
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::decode::{Body, Notes};
-use super::report::Diagnostic;
+use super::report::{Diagnostic, Rule};
 use super::{Block, GoDuration, Problem, Settings, check};
 use crate::plan::{LogEncoding, LogLevel, TelemetryPlan};
 
@@ -221,7 +221,8 @@ impl Service {
         let mut warn = |path: &str, message: &str| {
             let found = check::locate(body, path, notes);
             if let check::Place::Written(at) = found.place {
-                notes.diagnostics.push(Diagnostic::warning(at, format!("'{}' {message}", found.path)));
+                let message = format!("'{}' {message}", found.path);
+                notes.diagnostics.push(Diagnostic::warning(at, message).rule(Rule::NoEffect));
             }
         };
         if logs.output_paths.iter().chain(&logs.error_output_paths).any(|p| p != "stderr") {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::data_dir;
 use super::merge::{merge, unfold};
 use super::parse::{MOST_BYTES, parse};
-use super::report::{Diagnostic, Report};
+use super::report::{Diagnostic, Report, Rule};
 use super::tree::{At, Entry, Map, Node, Value};
 use crate::doors::Files;
 
@@ -52,8 +52,29 @@ impl Surroundings {
     /// What the operating system says, or that it is no text.
     pub(super) fn read(&self, path: &str) -> Result<String, String> {
         let bytes = (self.read_file)(Path::new(path)).map_err(|error| error.to_string())?;
-        String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
+        text_of(bytes)
     }
+}
+
+/// Bytes as text, or what they seem to be instead.
+fn text_of(bytes: Vec<u8>) -> Result<String, String> {
+    const GZIP: &[u8] = &[0x1f, 0x8b];
+    let seems = match bytes.as_slice() {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("it is UTF-16; save it as UTF-8"),
+        bytes if bytes.starts_with(GZIP) => Some("it is compressed; unpack it first (gunzip)"),
+        bytes if bytes.contains(&0) => Some("it is no text but binary data"),
+        _ => None,
+    };
+    if let Some(seems) = seems {
+        return Err(seems.to_owned());
+    }
+    String::from_utf8(bytes).map(|text| text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)).map_err(
+        |error| {
+            let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
+            let line = bytes[..at].split(|b| *b == b'\n').count();
+            format!("it is not UTF-8 text: line {line} has the byte 0x{:02x}; save it as UTF-8", bytes[at])
+        },
+    )
 }
 
 /// Reads and merges everything that was given. What could not be read is in the report.
@@ -67,7 +88,8 @@ pub fn read(inputs: &Inputs, surroundings: &Surroundings, report: &mut Report) -
             Ok(node) if node.as_map().is_some() => merge(&mut merged, node),
             Ok(node) => report.push(
                 Diagnostic::error(node.at, format!("a config is a map, not {}", node.describe()))
-                    .help("it has the keys receivers, processors, exporters and service"),
+                    .rule(Rule::Source)
+                    .help("it has the keys receivers, processors, exporters, extensions and service"),
             ),
             Err(problems) => problems.into_iter().for_each(|p| report.push(p)),
         }
@@ -109,7 +131,7 @@ fn config(
         Ok(text) => parse(&text, report.sources.add(name, &text)),
         Err(message) => {
             let at = At { source: report.sources.add(name, ""), ..At::default() };
-            Err(vec![Diagnostic::error(at, message)])
+            Err(vec![Diagnostic::error(at, message).rule(Rule::Source)])
         }
     }
 }
@@ -131,7 +153,8 @@ fn one_set(set: &str, report: &mut Report) -> Result<Node, Vec<Diagnostic>> {
     let source = report.sources.add("--set", set);
     let at = At { source, line: 1, column: 1, width: 1 };
     let Some((path, value)) = set.split_once('=').filter(|(path, _)| !path.is_empty()) else {
-        let problem = Diagnostic::error(at, "takes key=value").help("such as --set processors.batch.timeout=2s");
+        let problem = Diagnostic::error(at, "takes key=value").rule(Rule::Source);
+        let problem = problem.help("such as --set processors.batch.timeout=2s");
         return Err(vec![problem]);
     };
     let before = u32::try_from(path.chars().count() + 1).unwrap_or(u32::MAX);

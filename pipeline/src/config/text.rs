@@ -170,15 +170,28 @@ impl ByteSize {
     }
 }
 
+/// The name by which the decoder knows a [`ByteSize`].
+pub(super) const SIZE: &str = "~size";
+
+const SIZE_WORKS: &str = "a size in bytes, such as 1048576 or 1MiB";
+
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+        newtype::<BytesOrText, D>(SIZE, SIZE_WORKS, deserializer).map(|size| size.0)
+    }
+}
+
+struct BytesOrText(ByteSize);
+
+impl<'de> Deserialize<'de> for BytesOrText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<BytesOrText, D::Error> {
         struct NumberOrText;
 
         impl Visitor<'_> for NumberOrText {
             type Value = ByteSize;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a size in bytes, such as 1048576 or 1MiB")
+                f.write_str(SIZE_WORKS)
             }
 
             fn visit_u64<E: de::Error>(self, n: u64) -> Result<ByteSize, E> {
@@ -194,6 +207,6 @@ impl<'de> Deserialize<'de> for ByteSize {
             }
         }
 
-        deserializer.deserialize_any(NumberOrText)
+        deserializer.deserialize_any(NumberOrText).map(BytesOrText)
     }
 }

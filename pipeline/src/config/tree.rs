@@ -66,6 +66,8 @@ pub struct Node {
     pub expanded: bool,
     /// Whether its value is unknown because of an error that has been reported.
     pub broken: bool,
+    /// Where it comes from, if from a `${…}` in its place.
+    pub origin: Option<String>,
 }
 
 /// What a node holds.
@@ -114,7 +116,7 @@ impl Node {
     /// Null, nowhere.
     pub const fn nothing() -> Node {
         let at = At { source: 0, line: 0, column: 0, width: 0 };
-        Node { value: Value::Null, at, id: 0, raw: None, expanded: false, broken: false }
+        Node { value: Value::Null, at, id: 0, raw: None, expanded: false, broken: false, origin: None }
     }
 
     /// The node of that id, here or below.

@@ -98,6 +98,8 @@ pub struct FileStorageFactory;
 impl ExtensionFactory for FileStorageFactory {
     const TYPES: &'static [&'static str] = &["file_storage"];
     const ABOUT: &'static str = "Keeps sending queues on disk.";
+    const README: &'static str = include_str!("README.md");
+    const SECTION: &'static str = "The extension `file_storage`";
     type Config = FileStorage;
 
     fn build(config: FileStorage, _: Context) -> Result<Arc<dyn Extension>, Error> {

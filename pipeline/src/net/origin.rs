@@ -59,6 +59,9 @@ impl fmt::Display for Origin {
 /// # Errors
 /// What is wrong with the text, and what would work.
 pub fn parse_url(text: &str) -> Result<Uri, String> {
+    if !text.is_empty() && !text.contains("://") && !text.contains(char::is_whitespace) {
+        return Err(format!("{text} has no scheme, use http://{text} or https://{text}"));
+    }
     if text.is_empty() {
         return Err("a URL is needed, such as http://localhost:4318".to_owned());
     }

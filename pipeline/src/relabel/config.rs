@@ -24,7 +24,7 @@ const ACTIONS: [&str; 11] = [
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(default, rename = "RelabelRule")]
 pub struct Config {
     /// Labels whose values are joined.
     pub source_labels: Option<Vec<Text>>,

@@ -34,6 +34,8 @@ impl Config {
 }
 
 impl Settings for Config {
+    const REMOVED: &'static [(&'static str, &'static str)] = &[("attributes", "here the list is called `actions`")];
+
     fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         actions::check(&self.actions, "actions", &mut problems);
@@ -49,6 +51,7 @@ impl ProcessorFactory for Factory {
     const TYPES: &'static [&'static str] = &["attributes"];
     const SIGNALS: &'static [Signal] = &Signal::ALL;
     const ABOUT: &'static str = "Changes the attributes of spans, log records and data points.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Stage, Error> {

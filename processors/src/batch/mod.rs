@@ -69,6 +69,7 @@ impl ProcessorFactory for Factory {
     const TYPES: &'static [&'static str] = &["batch"];
     const SIGNALS: &'static [Signal] = &Signal::ALL;
     const ABOUT: &'static str = "Lets the exporters behind it send larger batches.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, _: Context) -> Result<Stage, Error> {

@@ -67,6 +67,7 @@ impl ProcessorFactory for Factory {
     const TYPES: &'static [&'static str] = &["delta_to_cumulative", "deltatocumulative"];
     const SIGNALS: &'static [Signal] = &[Signal::Metrics];
     const ABOUT: &'static str = "Adds up delta sums and histograms to cumulative ones.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Stage, Error> {

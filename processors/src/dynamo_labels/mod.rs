@@ -119,6 +119,7 @@ impl ProcessorFactory for Factory {
     const TYPES: &'static [&'static str] = &["dynamo_labels"];
     const SIGNALS: &'static [Signal] = &Signal::ALL;
     const ABOUT: &'static str = "Adds the labels that Dynamo injects, with Dynamo's own rules.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Stage, Error> {

@@ -29,6 +29,7 @@ impl ProcessorFactory for Factory {
     const TYPES: &'static [&'static str] = &["filter"];
     const SIGNALS: &'static [Signal] = &Signal::ALL;
     const ABOUT: &'static str = "Keeps or drops spans, log records and metrics by their names and properties.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Stage, Error> {

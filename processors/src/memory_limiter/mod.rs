@@ -125,6 +125,7 @@ impl ProcessorFactory for Factory {
     const TYPES: &'static [&'static str] = &["memory_limiter"];
     const SIGNALS: &'static [Signal] = &Signal::ALL;
     const ABOUT: &'static str = "Refuses data, to be sent again, while the process uses too much memory.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Stage, Error> {

@@ -43,6 +43,7 @@ impl ProcessorFactory for Factory {
     const TYPES: &'static [&'static str] = &["redaction"];
     const SIGNALS: &'static [Signal] = &Signal::ALL;
     const ABOUT: &'static str = "Takes away or masks what must not be seen: keys, values, prompts and completions.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Stage, Error> {

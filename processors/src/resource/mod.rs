@@ -22,6 +22,8 @@ pub struct Config {
 }
 
 impl Settings for Config {
+    const REMOVED: &'static [(&'static str, &'static str)] = &[("actions", "here the list is called `attributes`")];
+
     fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         actions::check(&self.attributes, "attributes", &mut problems);
@@ -36,6 +38,7 @@ impl ProcessorFactory for Factory {
     const TYPES: &'static [&'static str] = &["resource"];
     const SIGNALS: &'static [Signal] = &Signal::ALL;
     const ABOUT: &'static str = "Changes the attributes of resources.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, _: Context) -> Result<Stage, Error> {

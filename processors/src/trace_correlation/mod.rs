@@ -41,6 +41,7 @@ impl ProcessorFactory for Factory {
     const TYPES: &'static [&'static str] = &["trace_correlation"];
     const SIGNALS: &'static [Signal] = &Signal::ALL;
     const ABOUT: &'static str = "Joins logs, spans and metrics by their traces.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Stage, Error> {

@@ -71,6 +71,7 @@ impl ReceiverFactory for Factory {
     const TYPES: &'static [&'static str] = &["file_log", "filelog"];
     const SIGNALS: &'static [Signal] = &[Signal::Logs];
     const ABOUT: &'static str = "Tails files and makes a log record of each line.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Receiver>, Error> {

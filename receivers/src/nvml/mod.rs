@@ -74,6 +74,7 @@ impl ReceiverFactory for Factory {
     const TYPES: &'static [&'static str] = &["nvml"];
     const SIGNALS: &'static [Signal] = &[Signal::Metrics, Signal::Logs];
     const ABOUT: &'static str = "Reads NVIDIA GPUs, with dcgm-exporter's names or OpenTelemetry's.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Receiver>, Error> {

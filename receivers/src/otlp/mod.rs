@@ -38,6 +38,7 @@ impl ReceiverFactory for Factory {
     const TYPES: &'static [&'static str] = &["otlp"];
     const SIGNALS: &'static [Signal] = &Signal::ALL;
     const ABOUT: &'static str = "Receives OTLP over gRPC and HTTP (protobuf and JSON).";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Receiver>, Error> {

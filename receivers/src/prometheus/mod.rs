@@ -47,6 +47,7 @@ impl ReceiverFactory for Factory {
     const TYPES: &'static [&'static str] = &["prometheus"];
     const SIGNALS: &'static [Signal] = &[Signal::Metrics];
     const ABOUT: &'static str = "Scrapes Prometheus targets, with Prometheus' own scrape configs.";
+    const README: &'static str = include_str!("README.md");
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Receiver>, Error> {

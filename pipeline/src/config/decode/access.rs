@@ -213,7 +213,7 @@ impl<'a> Word<'a> {
                 false => Err(Failure::Said(failure::unknown_word(&word, words))),
             };
         }
-        let word = of.word_text()?;
+        let word = of.word_text(words)?;
         match words.contains(&word.as_str()) {
             true => Ok(Word { word, content: Content::None(of) }),
             false => Err(Failure::Said(failure::unknown_word(&word, words))),
@@ -228,7 +228,7 @@ impl<'a> Word<'a> {
         }
         let path = of.path.key(TAG);
         let tag = entry_decoder(of, entry, &path, Slot::Element);
-        let word = tag.settle(tag.word_text())?;
+        let word = tag.settle(tag.word_text(words))?;
         if !words.contains(&word.as_str()) {
             return tag.settle(Err(Failure::Said(failure::unknown_word(&word, words))));
         }

@@ -82,7 +82,7 @@ impl<'a> Decoder<'a> {
             _ => self.node.at,
         };
         let mut diagnostic = Diagnostic::error(at, format!("'{}' {message}", self.path));
-        diagnostic.hidden = self.is_secret().then_some(self.node.at);
+        diagnostic.hidden = self.is_secret().then(|| Box::new(self.node.at));
         self.session.note(diagnostic);
         self.take_out()
     }
@@ -155,9 +155,15 @@ impl<'a> Decoder<'a> {
     }
 
     /// The word of an enum.
-    pub(super) fn word_text(&self) -> Result<String, Failure> {
-        match self.node.value {
-            Value::Null => Err(self.null(TEXT)),
+    pub(super) fn word_text(&self, words: &'static [&'static str]) -> Result<String, Failure> {
+        match (&self.node.value, &self.node.raw) {
+            (Value::Null, _) => Err(self.null(TEXT)),
+            // A word that looks like a number wants quotes.
+            (value, raw) if !matches!(value, Value::Text(_)) && !self.node.expanded => {
+                let in_quotes = raw.as_ref().is_some_and(|raw| words.contains(&raw.as_str()));
+                let works = if in_quotes { TEXT.to_owned() } else { failure::one_of(words) };
+                Err(self.wrong_kind(&works))
+            }
             _ => self.text(),
         }
     }

@@ -6,7 +6,7 @@ use serde::de;
 
 use super::path::Path;
 use crate::config::nearest::nearest;
-use crate::config::report::{Diagnostic, SECRET_WORDS};
+use crate::config::report::{Diagnostic, Rule, SECRET_WORDS};
 use crate::config::tree::{Entry, Node, Value, quoted};
 
 /// Why a value could not be decoded.
@@ -67,15 +67,16 @@ pub(super) fn unknown_key(
 ) -> Diagnostic {
     const FEW: usize = 16;
     let key = &entry.key;
-    let mut diagnostic = Diagnostic::error(entry.at, format!("'{path}' has invalid keys: {key}"));
+    let mut diagnostic =
+        Diagnostic::error(entry.at, format!("'{path}' has invalid keys: {key}")).rule(Rule::UnknownKey);
     // A misspelt password is still one.
-    diagnostic.hidden = nearest(key, SECRET_WORDS).map(|_| entry.value.at);
+    diagnostic.hidden = nearest(key, SECRET_WORDS).map(|_| Box::new(entry.value.at));
     if let Some((_, advice)) = removed.iter().find(|(name, _)| name == key) {
         return diagnostic.help(*advice);
     }
     let diagnostic = match nearest(key, known.iter().copied()) {
         Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
-        None => diagnostic,
+        None => Diagnostic { unknown: Some(key.as_str().into()), ..diagnostic },
     };
     match known.len() {
         0 => diagnostic.help("it has no settings"),
@@ -109,13 +110,18 @@ pub(super) fn wrong_kind(node: &Node, works: &str, secret: bool) -> String {
 
 /// A text that is none of the words of an enum.
 pub(super) fn unknown_word(word: &str, words: &'static [&'static str]) -> String {
-    // Of two spellings, the lower-case one is enough.
-    let other_case = |w: &str| words.contains(&w.to_ascii_lowercase().as_str()) && w.to_ascii_lowercase() != w;
-    let list = words.iter().filter(|w| !other_case(w)).map(|w| format!("{w:?}")).collect::<Vec<_>>().join(", ");
+    let list = one_of(words);
     match nearest(word, words.iter().copied()) {
         Some(name) => format!("is {}; did you mean `{name}`? (valid values: {list})", quoted(word)),
         None => format!("is {} (valid values: {list})", quoted(word)),
     }
+}
+
+/// The words of an enum, as a list.
+pub(super) fn one_of(words: &'static [&'static str]) -> String {
+    // Of two spellings, the lower-case one is enough.
+    let other_case = |w: &str| words.contains(&w.to_ascii_lowercase().as_str()) && w.to_ascii_lowercase() != w;
+    words.iter().filter(|w| !other_case(w)).map(|w| format!("{w:?}")).collect::<Vec<_>>().join(", ")
 }
 
 /// As in "takes text".

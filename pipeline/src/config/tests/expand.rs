@@ -154,7 +154,7 @@ fn what_cannot_be_expanded_says_where_and_what_would_work() {
         ),
         (
             "${file:latin1}",
-            "--config yaml:1:4: error: cannot read latin1: it is not UTF-8 text\n    1 | v: ${file:latin1}\n      |    ^^^^^^^^^^^^^^\n\n1 error\n",
+            "--config yaml:1:4: error: cannot read latin1: it is not UTF-8 text: line 1 has the byte 0xe9; save it as UTF-8\n    1 | v: ${file:latin1}\n      |    ^^^^^^^^^^^^^^\n\n1 error\n",
         ),
         (
             "x${file:endpoint.yaml}",

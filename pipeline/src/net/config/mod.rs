@@ -83,7 +83,10 @@ pub(crate) fn check_address(endpoint: &str, transport: &str, path: &str) -> Vec<
         ));
     }
     let port = endpoint.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
-    if !endpoint.is_empty() && !matches!(port, Some(Ok(_))) {
+    if let Some((_, address)) = endpoint.split_once("://") {
+        let message = format!("a server listens at host:port, not at a URL; write {address}");
+        problems.push(Problem::at(join(path, "endpoint"), message));
+    } else if !endpoint.is_empty() && !matches!(port, Some(Ok(_))) {
         let message = format!("{endpoint:?} needs a host and a port, such as localhost:4317 or 0.0.0.0:4317");
         problems.push(Problem::at(join(path, "endpoint"), message));
     }

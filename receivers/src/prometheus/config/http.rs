@@ -30,7 +30,7 @@ const RESERVED: [&str; 12] = [
 
 /// The keys of a scrape config that say how its targets are asked.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(default, rename = "ScrapeHttp")]
 pub struct HttpConfig {
     /// User and password.
     pub basic_auth: Option<BasicAuth>,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 /// The keys of an HTTP client config that concern proxies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(default, rename = "ScrapeProxy")]
 pub struct ProxyConfig {
     /// The proxy for everything; it may hold a password.
     pub proxy_url: Opaque,

@@ -91,7 +91,7 @@ impl ScrapeConfig {
 
 /// What may stand in `global` and in a scrape config, where it comes first.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename = "ScrapeLimits")]
 pub struct Shared {
     /// The formats to ask for, best first.
     pub scrape_protocols: Option<Vec<Text>>,

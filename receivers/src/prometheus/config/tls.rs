@@ -10,7 +10,7 @@ use super::http::below;
 
 /// `tls_config`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(default, rename = "ScrapeTls")]
 pub struct TlsConfig {
     /// Certificates that sign the target's, PEM.
     pub ca: Opaque,
