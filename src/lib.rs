@@ -111,10 +111,10 @@ pub fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsString>) -
             }
         }
         Task::Validate(inputs, findings) => {
-            let loaded = match build_config(&inputs, registry) {
-                Ok(loaded) => loaded,
-                Err(code) => return code,
-            };
+            let mut loaded = read_config(&inputs, registry);
+            if let Err(code) = note_failures(&mut loaded) {
+                return code;
+            }
             show(&loaded.report, findings);
             if loaded.report.errors() == 0 { ExitCode::SUCCESS } else { ExitCode::from(WRONG) }
         }
@@ -131,13 +131,13 @@ pub fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsString>) -
         }
         Task::Plan { inputs, with, detailed } => {
             let wrong = ExitCode::from(if detailed { FAILED } else { WRONG });
+            let mut new = read_config(&inputs, registry);
             // What cannot be built would not be reloaded.
-            let new = match build_config(&inputs, registry) {
-                Ok(new) => new,
-                Err(code) => return code,
-            };
+            if let Err(code) = note_failures(&mut new) {
+                return code;
+            }
             show(&new.report, Findings::Text);
-            if new.report.errors() > 0 {
+            if new.plan.is_none() || new.report.errors() > 0 {
                 return wrong;
             }
             let compared = match with {
@@ -170,15 +170,14 @@ fn read_config(inputs: &Inputs, registry: &Registry) -> Loaded {
     load(inputs, registry, &Surroundings::real(Doors::real().files))
 }
 
-/// Reads a config and builds everything, which is let go of again: what a plan alone does not show goes into the report.
-fn build_config(inputs: &Inputs, registry: &Registry) -> Result<Loaded, ExitCode> {
-    let mut loaded = read_config(inputs, registry);
-    let failures = loaded.plan.as_ref().map(process::failures).transpose()?;
-    for failure in failures.iter().flatten() {
-        let diagnostic = diagnostic(&loaded, failure);
+/// Adds to a config's report what only building its components shows.
+fn note_failures(loaded: &mut Loaded) -> Result<(), ExitCode> {
+    let failures = loaded.plan.as_ref().map_or(Ok(Vec::new()), process::failures)?;
+    for failure in &failures {
+        let diagnostic = diagnostic(loaded, failure);
         loaded.report.push(diagnostic);
     }
-    Ok(loaded)
+    Ok(())
 }
 
 /// What a component that cannot be built says, at the place of its body.

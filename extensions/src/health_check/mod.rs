@@ -74,33 +74,42 @@ impl Default for CheckPipeline {
 }
 
 /// `http`, of the second version.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct HttpConfig {
     /// The server, at `localhost:13133`.
     #[serde(rename = "~server")]
     pub server: HttpServerConfig,
     /// Where the states are.
-    pub status: PathConfig,
+    pub status: StatusConfig,
     /// Where the config would be; refused where it is on.
-    pub config: PathConfig,
+    pub config: PageConfig,
 }
 
-/// A page that can be off.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// `http.status`.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
-pub struct PathConfig {
+pub struct StatusConfig {
     /// Whether it is there.
     pub enabled: bool,
     /// Where.
     pub path: String,
 }
 
-impl Default for HttpConfig {
-    fn default() -> HttpConfig {
-        let status = PathConfig { enabled: true, path: "/status".to_owned() };
-        HttpConfig { server: HttpServerConfig::default(), status, config: PathConfig::default() }
+impl Default for StatusConfig {
+    fn default() -> StatusConfig {
+        StatusConfig { enabled: true, path: "/status".to_owned() }
     }
+}
+
+/// `http.config`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PageConfig {
+    /// Whether it is wanted.
+    pub enabled: bool,
+    /// Where.
+    pub path: String,
 }
 
 /// `component_health`.
