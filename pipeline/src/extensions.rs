@@ -1,6 +1,6 @@
 //! The extensions that run, for the components that want their help.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +13,8 @@ use crate::net::auth::{ClientAuth, ServerAuth};
 #[derive(Clone, Default)]
 pub struct Extensions {
     by_id: Arc<Mutex<BTreeMap<ComponentId, Arc<dyn Extension>>>>,
+    /// Those that were asked for through this handle and its clones.
+    found: Arc<Mutex<BTreeSet<ComponentId>>>,
 }
 
 impl Extensions {
@@ -26,11 +28,22 @@ impl Extensions {
         self.all().insert(id, extension);
     }
 
+    /// A handle on the same ones for one component, which notes those that the component asks for.
+    pub(crate) fn for_one(&self) -> Extensions {
+        Extensions { by_id: self.by_id.clone(), found: Arc::default() }
+    }
+
+    /// Those that were asked for through this handle.
+    pub(crate) fn found(&self) -> BTreeSet<ComponentId> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The one of that id.
     ///
     /// # Errors
     /// It is not in `service.extensions`.
     pub fn find(&self, id: &ComponentId) -> Result<Arc<dyn Extension>, Error> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
         let found = self.all().get(id).cloned();
         found.ok_or_else(|| format!("'{id}' is not in service.extensions").into())
     }

@@ -1,7 +1,7 @@
 //! From a plan to components that are joined and have opened nothing: all errors at once. What is the same in a graph that
 //! runs already is taken from there, with its state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,6 +48,7 @@ impl Graph {
             before,
             tasks: tasks.clone(),
             extensions: Extensions::new(),
+            kept: BTreeSet::new(),
             parts: Parts::default(),
             turns: Vec::new(),
             instances: BTreeMap::new(),
@@ -86,6 +87,8 @@ pub(super) struct Builder<'a> {
     pub(super) before: &'a Parts,
     tasks: TaskTracker,
     extensions: Extensions,
+    /// Extensions that are the same as before.
+    kept: BTreeSet<ComponentId>,
     pub(super) parts: Parts,
     /// What is to be turned when the new graph takes over.
     pub(super) turns: Vec<Turn>,
@@ -135,7 +138,7 @@ impl Builder<'_> {
             pages: pages.clone(),
             shared: Shared::default(),
             data_dir: self.data_dir.to_owned(),
-            extensions: self.extensions.clone(),
+            extensions: self.extensions.for_one(),
             health: health.clone(),
             reporter,
             tasks: self.tasks.clone(),
@@ -146,20 +149,22 @@ impl Builder<'_> {
     fn extensions(&mut self) {
         for (id, build) in &self.plan.extensions {
             let print = self.print(Kind::Extension, id);
-            if let Some(same) = self.before.extensions.iter().find(|e| e.id == *id && e.origin.is(print)) {
+            if let Some(same) = self.before.extensions.iter().find(|e| e.id == *id && e.origin.is(print, &self.kept)) {
+                self.kept.insert(id.clone());
                 self.extensions.add(id.clone(), same.slot.instance());
                 self.parts.extensions.push(same.clone());
                 continue;
             }
             let (context, witness) = self.context(Kind::Extension, id, "", None);
             let context = Context { tasks: TaskTracker::new(), ..context };
+            let extensions = context.extensions.clone();
             match build(context.clone()) {
                 Ok(extension) => {
                     witness.is_over();
                     self.extensions.add(id.clone(), extension.clone());
                     self.parts.extensions.push(Arc::new(ExtensionPart {
                         id: id.clone(),
-                        origin: Origin { print, witness },
+                        origin: Origin { print, witness, extensions },
                         slot: Slot::new(extension),
                         build: build.clone(),
                         reporter: context.reporter.clone(),
@@ -185,7 +190,7 @@ impl Builder<'_> {
                 let shared = self.before.exporters_shared.get(id).cloned().unwrap_or_default();
                 self.parts.exporters_shared.entry(id.clone()).or_insert(shared);
                 let before = self.before.exporters.get(&key);
-                let part = match before.filter(|before| before.origin.is(print)) {
+                let part = match before.filter(|before| before.origin.is(print, &self.kept)) {
                     Some(same) => Ok(same.clone()),
                     None => self.exporter(planned, id, signal, print, before).map(Arc::new),
                 };
@@ -208,6 +213,7 @@ impl Builder<'_> {
         let (context, witness) = self.context(Kind::Exporter, id, "", Some(signal));
         let shared = self.parts.exporters_shared.get(id).cloned().unwrap_or_default();
         let context = Context { shared, ..context };
+        let extensions = context.extensions.clone();
         let exporter: Arc<dyn Exporter> = (planned.build)(context.clone())?.into();
         witness.is_over();
         let slot = Arc::new(Slot::new(exporter));
@@ -225,7 +231,7 @@ impl Builder<'_> {
         Ok(ExporterPart {
             id: id.clone(),
             signal,
-            origin: Origin { print, witness },
+            origin: Origin { print, witness, extensions },
             slot,
             delivery,
             build: planned.build.clone(),
@@ -253,7 +259,7 @@ impl Builder<'_> {
         for id in &pipeline.processors {
             let print = self.print(Kind::Processor, id);
             let before = self.before.stages.get(&(pipeline.id.clone(), id.clone()));
-            if let Some(same) = before.filter(|before| before.origin.is(print)) {
+            if let Some(same) = before.filter(|before| before.origin.is(print, &self.kept)) {
                 self.shared(id, print);
                 let (counts, reporter) = (same.counts.clone(), same.reporter.clone());
                 stages.push(BuiltStage { id: id.clone(), counts, stage: None, reporter });
@@ -271,7 +277,8 @@ impl Builder<'_> {
         let name = pipeline.id.to_string();
         let (context, witness) = self.context(Kind::Processor, id, &name, Some(pipeline.id.signal));
         let context = Context { shared: self.shared(id, print), ..context };
-        let (drops, reporter) = (context.drops.clone(), context.reporter.clone());
+        let (drops, reporter, extensions) =
+            (context.drops.clone(), context.reporter.clone(), context.extensions.clone());
         match build(context) {
             Ok(stage) => {
                 witness.is_over();
@@ -279,7 +286,12 @@ impl Builder<'_> {
                 if matches!(stage, Stage::Holding(_)) {
                     drops.takes_from(counts.flow.in_flight.clone());
                 }
-                Some(BuiltStage { id: id.clone(), counts, stage: Some((stage, Origin { print, witness })), reporter })
+                Some(BuiltStage {
+                    id: id.clone(),
+                    counts,
+                    stage: Some((stage, Origin { print, witness, extensions })),
+                    reporter,
+                })
             }
             Err(error) => {
                 let message = format!("{error} (pipeline {name})");
@@ -293,7 +305,7 @@ impl Builder<'_> {
     fn shared(&mut self, id: &ComponentId, print: Option<Print>) -> Shared {
         let before = self.before.shared.get(id).filter(|_| {
             let mut instances = self.before.stages.iter().filter(|((_, stage), _)| stage == id);
-            instances.all(|(_, stage)| stage.origin.is(print))
+            instances.all(|(_, stage)| stage.origin.is(print, &self.kept))
         });
         self.parts.shared.entry(id.clone()).or_insert_with(|| before.cloned().unwrap_or_default()).clone()
     }
@@ -304,18 +316,19 @@ impl Builder<'_> {
                 continue;
             }
             let print = self.print(Kind::Receiver, id);
-            if let Some(same) = self.before.receivers.get(id).filter(|before| before.origin.is(print)) {
+            if let Some(same) = self.before.receivers.get(id).filter(|before| before.origin.is(print, &self.kept)) {
                 self.parts.receivers.insert(id.clone(), same.clone());
                 continue;
             }
             let (context, witness) = self.context(Kind::Receiver, id, "", None);
+            let extensions = context.extensions.clone();
             match build(context.clone()) {
                 Ok(receiver) => {
                     witness.is_over();
                     self.instances.insert(id.clone(), receiver);
                     let part = ReceiverPart {
                         id: id.clone(),
-                        origin: Origin { print, witness },
+                        origin: Origin { print, witness, extensions },
                         switches: Signal::ALL.map(|_| Switch::to(None)),
                         outputs: crate::component::Outputs::none(),
                         build: build.clone(),

@@ -1,6 +1,6 @@
 //! The components of a graph, each for itself: what a reload keeps, and what it takes to build one anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -16,6 +16,7 @@ use crate::batch::{Batch, Signal};
 use crate::component::{BoxFuture, Consumer, Context, Error, Exported, Exporter, Extension, Outputs, Processor};
 use crate::config::ComponentId;
 use crate::delivery::{BatchSettings, Delivery};
+use crate::extensions::Extensions;
 use crate::plan::{BuildExporter, BuildExtension, BuildReceiver, PipelineId, Print};
 use crate::shared::Shared;
 use crate::telemetry::{Kind, ProcessorCounts, Reporter};
@@ -40,17 +41,19 @@ pub(super) struct Parts {
     pub(super) exporters_shared: BTreeMap<ComponentId, Shared>,
 }
 
-/// From what a component was built: its config, and the files that it read then.
+/// From what a component was built: its config, the files that it read then, the extensions that it asked for.
 #[derive(Clone)]
 pub(super) struct Origin {
     pub(super) print: Option<Print>,
     pub(super) witness: Arc<Witness>,
+    pub(super) extensions: Extensions,
 }
 
 impl Origin {
-    /// Whether it would be built from the same again.
-    pub(super) fn is(&self, print: Option<Print>) -> bool {
-        self.print.is_some() && self.print == print && self.witness.still_holds()
+    /// Whether it would be built from the same again, where these extensions are the same.
+    pub(super) fn is(&self, print: Option<Print>, kept: &BTreeSet<ComponentId>) -> bool {
+        let is_configured_so = self.print.is_some() && self.print == print;
+        is_configured_so && self.extensions.found().is_subset(kept) && self.witness.still_holds()
     }
 }
 

@@ -398,6 +398,28 @@ async fn extensions_are_kept_changed_and_closed_after_those_they_helped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_asked_for_an_extension_that_is_built_anew_is_built_anew_with_it() {
+    let plan = |from: &Planned, version| {
+        let (diary, batches) = (from.diary.clone(), from.asked.get("in").cloned());
+        let plan = from.next().receiver("in").receiver("other");
+        let batches = batches.unwrap_or_else(|| plan.asked["in"].clone());
+        let plan = plan.receiver_by("in", move |context| {
+            context.extensions.find(&id("guard"))?;
+            Ok(Box::new(Source { id: context.id, batches: batches.clone(), diary: diary.clone() }))
+        });
+        let plan = plan.extension("guard").exporter("out").pipeline("logs", "in other", "", "out");
+        // As a file of it that has changed would do it: what refers to it has the same config.
+        plan.changed(Kind::Extension, "guard", version)
+    };
+    let old = plan(&Planned::new(), 0);
+    let mut running = old.start().await.unwrap();
+    let reloaded = plan(&old, 1).reload(&mut running).await.unwrap();
+    assert_eq!(reloaded.changed, [named(Kind::Receiver, "in"), named(Kind::Extension, "guard")]);
+    assert_eq!(plan(&old, 1).reload(&mut running).await.unwrap().changed, []);
+    stop_cleanly(running).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_in_the_middle_of_a_reload_ends_everything_and_loses_nothing() {
     let old = Planned::new().receiver("in").processor("h", holding).exporter("out").pipeline("logs", "in", "h", "out");
     let mut running = old.start().await.unwrap();
