@@ -2,6 +2,8 @@
 //! can be written.
 
 use std::fs::{self, Permissions};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
@@ -83,6 +85,76 @@ fn print_config(config: &Path, variables: &[(&str, String)]) -> String {
     let text = String::from_utf8(output.stdout).expect("text");
     assert!(text.contains("basicauth/server"), "{text}{}", String::from_utf8_lossy(&output.stderr));
     text.replace("?key=s3cr3t", "?key=")
+}
+
+const GATEWAY: &str = "
+extensions:
+  bearertokenauth: {token: t0ken}
+  headers_setter:
+    headers:
+      - {key: X-Scope-OrgID, from_context: x-tenant, default_value: shared}
+      - {key: X-User, from_attribute: username, default_value: nobody}
+    additional_auth: bearertokenauth
+receivers:
+  otlp: {protocols: {http: {endpoint: '${env:OTLP}', include_metadata: true}}}
+exporters:
+  otlp_http: {endpoint: 'http://${env:FAR}', auth: {authenticator: headers_setter}}
+service:
+  extensions: [headers_setter, bearertokenauth]
+  pipelines:
+    traces: {receivers: [otlp], exporters: [otlp_http]}
+";
+
+/// The heads of so many requests, each of which is answered with success.
+fn heads(listener: &TcpListener, count: usize) -> Vec<String> {
+    let mut heads = Vec::new();
+    while heads.len() < count {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut request = Vec::new();
+        let mut chunk = [0; 65_536];
+        let whole = |request: &[u8]| {
+            let end = request.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
+            let head = String::from_utf8_lossy(&request[..end]).to_lowercase();
+            let length = head.split("content-length: ").nth(1)?.split("\r\n").next()?.parse::<usize>().ok()?;
+            (request.len() >= end + length).then_some(head)
+        };
+        let head = loop {
+            if let Some(head) = whole(&request) {
+                break head;
+            }
+            let read = stream.read(&mut chunk).expect("a request");
+            assert!(read > 0, "the request ends early");
+            request.extend_from_slice(&chunk[..read]);
+        };
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(answer).expect("an answer");
+        heads.push(head);
+    }
+    heads
+}
+
+#[test]
+fn a_gateway_hands_on_the_tenant_of_each_sender() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = folder.path().join("config.yaml");
+    fs::write(&config, GATEWAY).expect("the folder is writable");
+    let far = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address_of_far = far.local_addr().expect("it listens").to_string();
+    let otlp = address();
+    let slipring = Slipring::start(&config, folder.path(), &[("OTLP", otlp.clone()), ("FAR", address_of_far)]);
+    let mut seen = Vec::new();
+    for tenant in ["X-Tenant: acme", "X-Nothing: x", "x-tenant: other"] {
+        assert_eq!(http::post(&otlp, "/v1/traces", &[PROTOBUF, tenant], &spans()).expect("an answer").0, 200);
+        seen.extend(heads(&far, 1));
+    }
+    for (head, tenant) in seen.iter().zip(["acme", "shared", "other"]) {
+        assert!(head.contains(&format!("\r\nx-scope-orgid: {tenant}\r\n")), "{head}");
+        assert!(
+            head.contains("\r\nauthorization: bearer t0ken\r\n") && head.contains("\r\nx-user: nobody\r\n"),
+            "{head}"
+        );
+    }
+    slipring.stop();
 }
 
 const UNPRIVILEGED: &str = "

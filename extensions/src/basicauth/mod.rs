@@ -2,6 +2,7 @@
 
 mod apr1;
 mod client;
+pub mod fuzz;
 mod htpasswd;
 mod server;
 

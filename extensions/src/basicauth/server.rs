@@ -109,7 +109,7 @@ impl ServerAuth for Server {
 }
 
 /// User and password of a header.
-fn credentials(header: &HeaderValue) -> Option<(String, String)> {
+pub(super) fn credentials(header: &HeaderValue) -> Option<(String, String)> {
     let (scheme, pair) = header.to_str().ok()?.trim().split_once(' ')?;
     let pair = BASE64_STANDARD.decode(pair.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
     let pair = String::from_utf8(pair).ok()?;

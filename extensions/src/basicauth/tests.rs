@@ -88,6 +88,28 @@ async fn a_client_shows_what_its_files_hold_now() {
 }
 
 #[test]
+fn any_bytes_are_read_or_not() {
+    let seeds: [&[u8]; 4] = [
+        b"Basic YWRhOnBhNTV3b3Jk",
+        b"# all\nada:{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc=\nbob:b0b\n",
+        b"ada:$2y$05$abcdefghijklmnopqrstuugwV8qBBvnFAgKU/1lAQTjzoU4mNz2BW",
+        b"ada:$apr1$abcdefgh$G8IsPsylW5ROvIKsQMRG61\nb:{SSHA}",
+    ];
+    for seed in seeds {
+        for at in 0..seed.len() {
+            for byte in [0, b':', b'$', b'{', b'=', b'\n', 0xc3, seed[at] ^ 1] {
+                let mut changed = seed.to_vec();
+                changed[at] = byte;
+                for bytes in [&changed[..], &seed[..at], &changed[at..]] {
+                    fuzz::header(bytes);
+                    fuzz::htpasswd(bytes);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn what_does_not_go_together_is_said() {
     let wrong = |yaml: &str, expected: &str| {
         let errors = decode::<Config>(yaml).unwrap_err();
