@@ -1,5 +1,6 @@
 //! The main job on the real thing: Dynamo 1.6.1 with its mock engine in; Debian's Prometheus, and stand-ins for Tempo
-//! and Loki, out; wired by `configs/dynamo-local.yaml`.
+//! and Loki, out; wired by `configs/dynamo-local.yaml`. Before it stands a second process with
+//! `configs/dynamo-correlated.yaml`: the spans go through both, lines and metrics of the same Dynamo to each.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::standins::loki::Loki;
+use crate::standins::remote_write::RemoteWrite;
 use crate::standins::tempo::Tempo;
 use crate::support::process::{Process, Slipring};
 use crate::support::prometheus::Prometheus;
@@ -42,7 +44,8 @@ fn dynamo_arrives_whole_at_prometheus_tempo_and_loki() {
         ("DEPLOYMENT", "test-deployment".to_owned()),
     ];
     let slipring = Slipring::start(&workspace().join("configs/dynamo-local.yaml"), folder.path(), &variables);
-    let mut dynamo_process = start_dynamo(&dynamo, [frontend, worker1, worker2], grpc);
+    let correlated = Correlated::start(folder.path(), &dynamo, frontend, grpc);
+    let mut dynamo_process = start_dynamo(&dynamo, [frontend, worker1, worker2], correlated.otlp);
     for n in 0..REQUESTS {
         chat(frontend, n);
     }
@@ -54,15 +57,105 @@ fn dynamo_arrives_whole_at_prometheus_tempo_and_loki() {
         ("dynamo-backend", &targets[1]),
         ("dynamo-backend-2", &targets[2]),
     ]);
+    correlated.has_exemplars_of(&tempo);
     // Dynamo flushes its spans when it stops.
     dynamo_process.signal("TERM");
     dynamo_process.wait(Duration::from_secs(30));
     let logged = trace_ids_logged(&dynamo);
     assert!(logged.len() >= REQUESTS, "only {} trace ids in the JSONL", logged.len());
     traces_and_logs_arrive(&logged, &dynamo, &tempo, &loki);
+    correlated.has_lines_of(&logged);
+    correlated.stop();
     counts_agree(&slipring, &tempo, &loki);
     assert_eq!(loki.stored().refused, Vec::<String>::new());
     slipring.stop();
+}
+
+/// `configs/dynamo-correlated.yaml` on the same Dynamo.
+struct Correlated {
+    slipring: Slipring,
+    loki: Loki,
+    prometheus: RemoteWrite,
+    /// Where it takes spans over gRPC.
+    otlp: u16,
+}
+
+impl Correlated {
+    /// Its Tempo is the gRPC port `tempo`.
+    fn start(folder: &Path, dynamo: &Path, frontend: u16, tempo: u16) -> Correlated {
+        let folder = folder.join("correlated");
+        fs::create_dir_all(&folder).expect("the folder is writable");
+        let (loki, prometheus, otlp) = (Loki::start(), RemoteWrite::start(), free_port());
+        let variables = [
+            ("PROMETHEUS", format!("http://{}", prometheus.address)),
+            ("TEMPO", format!("http://127.0.0.1:{tempo}")),
+            ("LOKI", format!("http://{}", loki.address)),
+            ("DYNAMO_FRONTEND", format!("127.0.0.1:{frontend}")),
+            ("DYNAMO_LOGS", format!("{}/*.jsonl", dynamo.display())),
+            ("OTLP_GRPC", format!("127.0.0.1:{otlp}")),
+            ("OTLP_HTTP", format!("127.0.0.1:{}", free_port())),
+            ("SCRAPE_INTERVAL", "1s".to_owned()),
+        ];
+        let slipring = Slipring::start(&workspace().join("configs/dynamo-correlated.yaml"), &folder, &variables);
+        Correlated { slipring, loki, prometheus, otlp }
+    }
+
+    /// The frontend's histograms have exemplars, each of a trace that is at Tempo.
+    fn has_exemplars_of(&self, tempo: &Tempo) {
+        let names = ["request_duration_seconds", "time_to_first_token_seconds", "output_sequence_tokens"];
+        let buckets = names.map(|name| format!("dynamo_frontend_{name}_bucket"));
+        eventually(Duration::from_secs(40), "the frontend's histograms have exemplars", || {
+            let have: BTreeSet<_> = self.prometheus.stored().0.iter().map(|e| e.series["__name__"].clone()).collect();
+            let missing: Vec<_> = buckets.iter().filter(|name| !have.contains(*name)).collect();
+            if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?} have none, {have:?} have")) }
+        });
+        eventually(Duration::from_secs(20), "every exemplar's trace is at Tempo", || {
+            let traces = tempo.stored().trace_ids;
+            let (exemplars, refused) = self.prometheus.stored();
+            assert_eq!(refused, Vec::<String>::new());
+            match exemplars.iter().find(|exemplar| !traces.contains(&exemplar.labels["trace_id"])) {
+                None => Ok(()),
+                Some(exemplar) => Err(format!("{exemplar:?}")),
+            }
+        });
+        for exemplar in self.prometheus.stored().0 {
+            let le: f64 = exemplar.series["le"].parse().expect("a bound");
+            assert!(exemplar.value <= le, "{exemplar:?}");
+        }
+    }
+
+    /// The lines have their trace ids, and those of requests have facts of their traces.
+    fn has_lines_of(&self, logged: &BTreeSet<String>) {
+        eventually(Duration::from_secs(30), "the lines of all traces are at Loki, with facts of most", || {
+            let stored = self.loki.stored();
+            let ids = |name: &str| -> BTreeSet<String> {
+                let with = stored.entries().filter(|entry| entry.metadata.contains_key(name));
+                with.filter_map(|entry| entry.metadata.get("trace_id").cloned()).collect()
+            };
+            let (traces, served, modelled) = (ids("trace_id"), ids("trace_service"), ids("trace_model"));
+            if traces.is_superset(logged) && served.len() >= REQUESTS && modelled.len() >= REQUESTS {
+                return Ok(());
+            }
+            Err(format!(
+                "{} of {} traces, facts of {} and {}",
+                traces.len(),
+                logged.len(),
+                served.len(),
+                modelled.len()
+            ))
+        });
+        let stored = self.loki.stored();
+        assert_eq!(stored.refused, Vec::<String>::new());
+        for entry in stored.entries() {
+            if let Some(id) = entry.metadata.get("trace_id") {
+                assert!(entry.line.contains(id.as_str()), "the trace id is not in the line: {}", entry.line);
+            }
+        }
+    }
+
+    fn stop(self) {
+        self.slipring.stop();
+    }
 }
 
 fn start_dynamo(folder: &Path, [frontend, worker1, worker2]: [u16; 3], otlp: u16) -> Process {

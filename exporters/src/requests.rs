@@ -145,7 +145,7 @@ impl<M: Clone + Send> Progress<M> {
             Some(left) if is_same(&left.batch, batch) && left.lanes.len() == lanes => left.lanes,
             _ => (0..lanes).map(|_| Lane::default()).collect(),
         };
-        Turn { progress: self, batch: batch.clone(), memo, lanes, is_finished: false }
+        Turn { progress: self, batch: batch.clone().without_fate(), memo, lanes, is_finished: false }
     }
 }
 

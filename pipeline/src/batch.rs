@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
+use crate::fate::Fate;
 use crate::otlp;
 
 /// The kind of telemetry a batch holds.
@@ -81,6 +82,7 @@ pub struct Batch {
     parts: Parts,
     items: usize,
     meta: Option<Arc<Metadata>>,
+    fate: Option<Arc<Fate>>,
 }
 
 impl Batch {
@@ -99,23 +101,52 @@ impl Batch {
         if !request.is_empty() {
             parts.push(request);
         }
-        Batch { signal, parts, items, meta: None }
+        Batch { signal, parts, items, meta: None, fate: None }
     }
 
     /// A batch of several complete export requests that together hold `items` items; empty parts are left out.
     pub fn from_parts(signal: Signal, parts: impl IntoIterator<Item = Bytes>, items: usize) -> Batch {
-        Batch { signal, parts: parts.into_iter().filter(|p| !p.is_empty()).collect(), items, meta: None }
+        let parts = parts.into_iter().filter(|p| !p.is_empty()).collect();
+        Batch { signal, parts, items, meta: None, fate: None }
     }
 
     /// A batch that holds nothing.
     pub fn empty(signal: Signal) -> Batch {
-        Batch { signal, parts: Parts::new(), items: 0, meta: None }
+        Batch { signal, parts: Parts::new(), items: 0, meta: None, fate: None }
     }
 
     /// The same batch with what is known about its sender.
     #[must_use]
     pub fn with_meta(mut self, meta: Arc<Metadata>) -> Batch {
         self.meta = Some(meta);
+        self
+    }
+
+    /// The same batch, of which the sender hears what becomes.
+    #[must_use]
+    pub fn with_fate(mut self, fate: Arc<Fate>) -> Batch {
+        self.fate = Some(fate);
+        self
+    }
+
+    /// The same batch, in which the sender has no part any more: it is safe, or somebody keeps it who is no part of the
+    /// pipeline.
+    #[must_use]
+    pub fn without_fate(mut self) -> Batch {
+        self.fate = None;
+        self
+    }
+
+    /// What tells the sender what becomes of it, where it wants to know.
+    pub fn fate(&self) -> Option<&Arc<Fate>> {
+        self.fate.as_ref()
+    }
+
+    /// This batch as a piece of `whole`, with what is known of that one's sender.
+    #[must_use]
+    pub fn of(mut self, whole: &Batch) -> Batch {
+        self.meta.clone_from(&whole.meta);
+        self.fate.clone_from(&whole.fate);
         self
     }
 
@@ -162,7 +193,7 @@ impl Batch {
         }
     }
 
-    /// Takes in `other`, of the same signal, without copying.
+    /// Takes in `other`, of the same signal and sender, without copying.
     ///
     /// # Panics
     /// When the signals differ; the graph never joins different signals.
@@ -173,12 +204,12 @@ impl Batch {
     }
 
     /// The batch with each part replaced by what `edit` makes of it. `edit` answers the new bytes and item count, or
-    /// `None` for "unchanged". Metadata is kept.
+    /// `None` for "unchanged". What is known of the sender is kept.
     ///
     /// # Errors
     /// The first error of `edit`.
     pub fn map_parts<E>(self, mut edit: impl FnMut(&Bytes) -> Result<Option<Edited>, E>) -> Result<Batch, E> {
-        let Batch { signal, parts, mut items, meta } = self;
+        let Batch { signal, parts, mut items, meta, fate } = self;
         let mut out = Parts::with_capacity(parts.len());
         for part in parts {
             match edit(&part)? {
@@ -191,7 +222,7 @@ impl Batch {
                 }
             }
         }
-        Ok(Batch { signal, parts: out, items, meta })
+        Ok(Batch { signal, parts: out, items, meta, fate })
     }
 }
 

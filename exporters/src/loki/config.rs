@@ -93,8 +93,10 @@ impl Format {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StructuredMetadata {
-    /// Ids, severity, and all attributes that are neither labels nor in the line.
+    /// Ids, severity, and the attributes that are neither labels nor shown by the line.
     #[default]
+    NotInLine,
+    /// The same with those that the line shows.
     All,
     /// `trace_id` and `span_id`.
     Ids,

@@ -13,6 +13,7 @@ use super::config::{Config, Format, LongLines, StructuredMetadata};
 use super::hints::Hints;
 use super::labels::{Added, Labels};
 use super::line::{Around, pieces};
+use super::listed;
 use super::metadata::Metadata;
 use super::newest::Times;
 use super::streams::{StreamId, Streams};
@@ -21,11 +22,13 @@ use crate::plain;
 
 /// Streams that are remembered for a resource; more are looked up by their labels.
 const MOST_REMEMBERED: usize = 256;
+/// Entries for which there is room from the start.
+const MOST_ROOM: usize = 1 << 14;
 /// The most bytes that the entries of a batch take.
 const MOST_BYTES: usize = 256 << 20;
 
 /// Converts a batch of logs, and counts the records for which there is no room. Records without any time get `now`,
-/// nanoseconds since 1970. `times` is how far the streams have come.
+/// nanoseconds since 1970. `times` is how far the streams have come. The entries are written into `buffer`.
 ///
 /// # Errors
 /// When it is malformed.
@@ -35,6 +38,7 @@ pub fn convert(
     batch: &Batch,
     now: u64,
     times: &Times,
+    buffer: Vec<u8>,
 ) -> Result<(Streams, Dropped), WireError> {
     let mut converter = Converter {
         config,
@@ -49,8 +53,10 @@ pub fn convert(
         key: String::new(),
         line: String::new(),
         metadata: Metadata::default(),
+        listed: Vec::new(),
         remembered: HashMap::new(),
-        out: Streams::default(),
+        last: None,
+        out: Streams::onto(buffer, batch.items().min(MOST_ROOM)),
         dropped: Dropped::default(),
     };
     for part in batch.parts() {
@@ -81,8 +87,12 @@ struct Converter<'a> {
     key: String,
     line: String,
     metadata: Metadata,
+    /// Which attributes the line shows.
+    listed: Vec<bool>,
     /// Streams of the resource by key.
     remembered: HashMap<String, Rc<Place<'a>>>,
+    /// The one of the record before.
+    last: Option<(String, Rc<Place<'a>>)>,
     out: Streams,
     dropped: Dropped,
 }
@@ -104,6 +114,7 @@ struct Place<'a> {
 impl<'a> Converter<'a> {
     fn group(&mut self, group: ResourceGroup<'a>) -> Result<(), WireError> {
         self.remembered.clear();
+        self.last = None;
         self.resource.clear();
         self.resource_hints = Hints::default();
         for attribute in group.attributes() {
@@ -120,8 +131,10 @@ impl<'a> Converter<'a> {
 
     fn scope_records(&mut self, scope: ScopeGroup<'a>) -> Result<(), WireError> {
         self.scope = scope.name_and_version()?;
-        for record in scope.items::<LogRecord<'_>>() {
-            self.record(&record?)?;
+        for record in scope.items::<&[u8]>() {
+            self.attributes.clear();
+            let record = LogRecord::with_attributes(record?, &mut self.attributes)?;
+            self.record(&record)?;
         }
         Ok(())
     }
@@ -133,12 +146,13 @@ impl<'a> Converter<'a> {
             self.dropped.add("expansion_limit", message, 1);
             return Ok(());
         }
-        self.attributes.clear();
         let mut hints = Hints::default();
-        for attribute in record.attributes() {
-            let attribute = attribute?;
-            if !hints.take(&attribute)? {
-                self.attributes.push(attribute);
+        let mut at = 0;
+        while let Some(attribute) = self.attributes.get(at) {
+            if hints.take(attribute)? {
+                self.attributes.remove(at);
+            } else {
+                at += 1;
             }
         }
         let hints = hints.over(&self.resource_hints);
@@ -159,27 +173,51 @@ impl<'a> Converter<'a> {
         let has_level = config.default_labels_enabled.level;
         let is_level = |a: &KeyValue<'_>| has_level && a.key == "level" && a.value.as_text().is_some();
         self.attributes.retain(|a| !is_attribute_label(config, &hints, a.key) && !is_level(a));
-        let around = Around { record, attributes: &self.attributes, resource: &place.resource, scope: self.scope };
         let format = hints.format.unwrap_or(config.format);
-        self.line.clear();
-        around.write(&mut self.line, format)?;
-        if let Some(preset) = config.preset {
-            preset.complete(&mut self.line, record)?;
-        }
+        let mut written = std::mem::take(&mut self.line);
+        let line = self.line(&mut written, record, &place, format)?;
         self.metadata.clear();
         if config.structured_metadata != StructuredMetadata::None {
             self.metadata.add_ids(record)?;
         }
-        if config.structured_metadata == StructuredMetadata::All {
+        if matches!(config.structured_metadata, StructuredMetadata::All | StructuredMetadata::NotInLine) {
             self.metadata.add_record(record);
             place.moved.iter().chain(moved).for_each(|(name, value)| self.metadata.add(name, value));
             if format == Format::Raw {
+                if config.structured_metadata == StructuredMetadata::NotInLine {
+                    listed::take_out(line, &mut self.attributes, &mut self.listed);
+                }
+                let around = around(record, &self.attributes, &place, self.scope);
                 self.metadata.add_around(&around)?;
             }
         }
         self.adjusted.metadata_dropped(self.metadata.left_out());
-        self.entries(time, stream);
+        self.entries(time, stream, line);
+        self.line = written;
         Ok(())
+    }
+
+    /// The line of a record: its body where that is text and complete, else what is written.
+    fn line<'w>(
+        &self,
+        written: &'w mut String,
+        record: &LogRecord<'w>,
+        place: &Place<'_>,
+        format: Format,
+    ) -> Result<&'w str, WireError> {
+        let preset = self.config.preset;
+        if format == Format::Raw
+            && let AnyValue::Text(text) = record.body
+            && preset.map_or(Ok(true), |preset| preset.is_complete(text, record))?
+        {
+            return Ok(text);
+        }
+        written.clear();
+        around(record, &self.attributes, place, self.scope).write(written, format)?;
+        if let Some(preset) = preset {
+            preset.complete(written, record)?;
+        }
+        Ok(written)
     }
 
     /// When it was, or else the present.
@@ -194,32 +232,41 @@ impl<'a> Converter<'a> {
     }
 
     /// Adds the record, as several entries where its line is too long.
-    fn entries(&mut self, time: u64, stream: StreamId) {
+    fn entries(&mut self, time: u64, stream: StreamId, line: &str) {
         let most = match self.config.long_lines {
             LongLines::Split => usize::MAX,
             LongLines::Cut => 1,
         };
-        if self.line.len() > self.config.max_line_bytes {
+        if line.len() > self.config.max_line_bytes {
             self.adjusted.line_too_long(self.config.long_lines);
         }
-        for (i, piece) in (0u64..).zip(pieces(&self.line, self.config.max_line_bytes).take(most)) {
-            let metadata = &self.metadata;
-            self.out.push(stream, time.saturating_add(i), usize::from(i == 0), &self.line[piece], |out| {
-                metadata.write(out);
-            });
+        for (i, piece) in (0u64..).zip(pieces(line, self.config.max_line_bytes).take(most)) {
+            let (time, items) = (time.saturating_add(i), usize::from(i == 0));
+            self.out.push(stream, time, items, &line[piece], self.metadata.encoded());
         }
     }
 
     /// The stream of a record.
     fn place(&mut self, record: &LogRecord<'a>, hints: &Hints) -> Result<Rc<Place<'a>>, WireError> {
         self.write_key(record, hints)?;
-        if let Some(place) = self.remembered.get(&self.key) {
+        if let Some((key, place)) = &self.last
+            && *key == self.key
+        {
             return Ok(Rc::clone(place));
         }
-        let place = Rc::new(self.new_place(record, hints)?);
-        if self.remembered.len() < MOST_REMEMBERED {
-            self.remembered.insert(self.key.clone(), Rc::clone(&place));
-        }
+        let place = match self.remembered.get(&self.key) {
+            Some(place) => Rc::clone(place),
+            None => {
+                let place = Rc::new(self.new_place(record, hints)?);
+                if self.remembered.len() < MOST_REMEMBERED {
+                    self.remembered.insert(self.key.clone(), Rc::clone(&place));
+                }
+                place
+            }
+        };
+        let (key, last) = self.last.get_or_insert_with(|| (String::new(), Rc::clone(&place)));
+        key.clone_from(&self.key);
+        *last = Rc::clone(&place);
         Ok(place)
     }
 
@@ -328,6 +375,16 @@ impl Place<'_> {
             (out.stream(&self.tenant, labels.into_text()), left_out)
         })
     }
+}
+
+/// A record with what stands around it.
+fn around<'r, 'a>(
+    record: &'r LogRecord<'a>,
+    attributes: &'r [KeyValue<'a>],
+    place: &'r Place<'a>,
+    scope: (&'a str, &'a str),
+) -> Around<'r, 'a> {
+    Around { record, attributes, resource: &place.resource, scope }
 }
 
 fn is_attribute_label(config: &Config, hints: &Hints, key: &str) -> bool {

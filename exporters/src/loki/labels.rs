@@ -87,7 +87,15 @@ pub fn write_legal_name(out: &mut String, name: &str) {
     if name.starts_with(|c: char| c.is_ascii_digit()) {
         out.push_str("key_");
     }
-    // Most names are legal but for a few dots: what stands between goes as it is.
+    let is_legal = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if name.bytes().all(is_legal) {
+        out.push_str(name);
+        return;
+    }
+    if name.is_ascii() {
+        out.extend(name.bytes().map(|b| if is_legal(b) { char::from(b) } else { '_' }));
+        return;
+    }
     for (i, piece) in name.split(|c: char| !c.is_ascii_alphanumeric()).enumerate() {
         if i > 0 {
             out.push('_');

@@ -161,10 +161,9 @@ impl Pairs<'_> {
 /// Appends bytes in hexadecimal.
 pub fn write_hex(out: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        out.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
+    let digit = |half: u8| char::from(DIGITS[usize::from(half & 15)]);
+    out.reserve(bytes.len() * 2);
+    out.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]));
 }
 
 /// The pieces of a line of at most so many bytes, cut between characters. An empty line is one piece.

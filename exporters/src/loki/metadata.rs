@@ -1,11 +1,12 @@
-//! Structured metadata of an entry: names made legal, each once, within Loki's limits.
+//! Structured metadata of an entry: names made legal, each once, within Loki's limits, encoded as they come.
 
 use std::fmt::Write;
 use std::ops::Range;
 
 use pipeline::otlp::WireError;
 use pipeline::otlp::view::{AnyValue, LogRecord};
-use pipeline::otlp::write::Writer;
+use pipeline::otlp::write::{Writer, field_len};
+use smallvec::SmallVec;
 
 use super::labels::write_legal_name;
 use super::line::{Around, write_hex};
@@ -14,6 +15,8 @@ use crate::plain;
 /// Loki's limits for an entry.
 const MOST_KEYS: usize = 128;
 const MOST_BYTES: usize = 64 << 10;
+/// Names that are remembered from entry to entry; more are made legal each time.
+const MOST_REMEMBERED: usize = 32;
 
 /// `logproto.EntryAdapter` and `logproto.LabelPairAdapter`.
 const STRUCTURED_METADATA: u32 = 3;
@@ -23,22 +26,36 @@ const VALUE: u32 = 2;
 /// The structured metadata of one entry. What comes first stays where there is too much.
 #[derive(Debug, Default)]
 pub struct Metadata {
-    text: String,
-    pairs: Vec<(Range<usize>, Range<usize>)>,
+    /// The pairs as fields of an `EntryAdapter`.
+    encoded: Writer,
+    /// Where their names stand in it.
+    names: SmallVec<[Range<usize>; 16]>,
+    /// Bytes of names and values.
+    bytes: usize,
     left_out: usize,
+    /// Names of other entries with what they became.
+    legal: Vec<(String, String)>,
+    name: String,
+    value: String,
 }
 
 impl Metadata {
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.text.clear();
-        self.pairs.clear();
+        self.encoded.clear();
+        self.names.clear();
+        self.bytes = 0;
         self.left_out = 0;
     }
 
     /// Keys for which there was no room.
     pub fn left_out(&self) -> usize {
         self.left_out
+    }
+
+    /// The pairs, as fields of an `EntryAdapter`.
+    pub fn encoded(&self) -> &[u8] {
+        self.encoded.as_slice()
     }
 
     /// Adds `trace_id` and `span_id`, as far as the record has them.
@@ -82,50 +99,64 @@ impl Metadata {
 
     /// Adds a pair unless its value is empty or its name is there.
     pub fn add(&mut self, name: &str, value: &str) {
-        self.add_with(name, |out| out.push_str(value));
+        self.name.clear();
+        match self.legal.iter().find(|(known, _)| known == name) {
+            Some((_, legal)) => self.name.push_str(legal),
+            None => self.make_legal(name),
+        }
+        let is_known = |have: &Range<usize>| self.encoded.as_slice().get(have.clone()) == Some(self.name.as_bytes());
+        if self.name.is_empty() || value.is_empty() || self.names.iter().any(is_known) {
+            return;
+        }
+        let bytes = self.bytes + self.name.len() + value.len();
+        if self.names.len() >= MOST_KEYS || bytes > MOST_BYTES {
+            self.left_out += 1;
+            return;
+        }
+        self.bytes = bytes;
+        let pair = field_len(NAME, self.name.len()) + field_len(VALUE, value.len());
+        self.encoded.header(STRUCTURED_METADATA, pair);
+        self.encoded.text(NAME, &self.name);
+        self.names.push(self.encoded.len() - self.name.len()..self.encoded.len());
+        self.encoded.text(VALUE, value);
     }
 
-    /// Writes the pairs into an `EntryAdapter`.
-    pub fn write(&self, out: &mut Writer) {
-        for (name, value) in &self.pairs {
-            out.message(STRUCTURED_METADATA, |out| {
-                out.text(NAME, &self.text[name.clone()]);
-                out.text(VALUE, &self.text[value.clone()]);
-            });
+    /// Writes a legal name, and remembers it for the next entry.
+    fn make_legal(&mut self, name: &str) {
+        write_legal_name(&mut self.name, name);
+        if self.legal.len() < MOST_REMEMBERED {
+            self.legal.push((name.to_owned(), self.name.clone()));
         }
     }
 
     fn add_value(&mut self, name: &str, value: AnyValue<'_>) -> Result<(), WireError> {
+        if let AnyValue::Text(text) = value {
+            self.add(name, text);
+            return Ok(());
+        }
         let mut written = Ok(());
         self.add_with(name, |out| written = plain::write_text(out, value));
         written
     }
 
     fn add_with(&mut self, name: &str, write: impl FnOnce(&mut String)) {
-        let start = self.text.len();
-        write_legal_name(&mut self.text, name);
-        let middle = self.text.len();
-        write(&mut self.text);
-        let end = self.text.len();
-        let new = &self.text[start..middle];
-        let is_known = self.pairs.iter().any(|(have, _)| self.text[have.clone()] == *new);
-        let is_wanted = middle > start && end > middle && !is_known;
-        let has_room = self.pairs.len() < MOST_KEYS && end <= MOST_BYTES;
-        if is_wanted && has_room {
-            self.pairs.push((start..middle, middle..end));
-        } else {
-            self.left_out += usize::from(is_wanted);
-            self.text.truncate(start);
-        }
+        let mut value = std::mem::take(&mut self.value);
+        value.clear();
+        write(&mut value);
+        self.add(name, &value);
+        self.value = value;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use pipeline::otlp::wire::Fields;
+
     use super::*;
 
     fn names(metadata: &Metadata) -> Vec<&str> {
-        metadata.pairs.iter().map(|(name, _)| &metadata.text[name.clone()]).collect()
+        let name = |range: &Range<usize>| std::str::from_utf8(&metadata.encoded()[range.clone()]).unwrap();
+        metadata.names.iter().map(name).collect()
     }
 
     #[test]
@@ -135,6 +166,7 @@ mod tests {
             metadata.add(name, value);
         }
         assert_eq!((names(&metadata), metadata.left_out()), (vec!["code_line", "key_1st"], 0));
+        assert_eq!(Fields::new(metadata.encoded()).count(), 2);
     }
 
     #[test]

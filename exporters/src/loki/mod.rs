@@ -8,6 +8,7 @@ mod convert;
 mod hints;
 mod labels;
 mod line;
+mod listed;
 mod metadata;
 mod newest;
 mod preset;
@@ -19,6 +20,7 @@ mod tests;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode};
+use pipeline::buffers::Buffers;
 use pipeline::delivery::{self, BatchSettings, QueueSettings, Recovery, RetrySettings, Sizer};
 use pipeline::doors::Clock;
 use pipeline::{Batch, BoxFuture, Context, Error, Exported, Exporter, ExporterFactory, Signal};
@@ -57,6 +59,7 @@ impl ExporterFactory for Factory {
             config,
             newest: Newest::default(),
             progress: Progress::default(),
+            buffers: Buffers::default(),
         }))
     }
 
@@ -86,6 +89,8 @@ struct Loki {
     newest: Newest,
     /// With how far the streams had come at the first attempt: what goes to which stream stays so for a batch.
     progress: Progress<Times>,
+    /// Those of entries and pushes.
+    buffers: Buffers,
 }
 
 impl Exporter for Loki {
@@ -93,12 +98,15 @@ impl Exporter for Loki {
         Box::pin(async move {
             let now = self.clock.now_unix_nanos();
             let times = self.progress.memo(batch).unwrap_or_else(|| self.newest.times());
-            let (streams, dropped) = convert(&self.config, &self.adjusted, batch, now, &times)?;
+            // Entries take about as much as their records.
+            let buffer = self.buffers.take(batch.byte_len());
+            let (streams, dropped) = convert(&self.config, &self.adjusted, batch, now, &times, buffer)?;
             let pushes = Pushes { exporter: self, streams: &streams };
             let exported = self.progress.export_with(batch, times, &pushes, dropped).await;
             if exported.is_ok() {
                 self.newest.sent(streams.newest(), now);
             }
+            self.buffers.keep(streams.into_buffer());
             exported
         })
     }
@@ -132,7 +140,7 @@ impl Requests for Pushes<'_> {
     }
 
     fn cut(&self, _: usize, from: usize, most: usize) -> Option<Cut<Push>> {
-        self.streams.cut(from, most, self.exporter.config.max_batch_size_bytes)
+        self.streams.cut(from, most, self.exporter.config.max_batch_size_bytes, &self.exporter.buffers)
     }
 
     async fn send(&self, push: Push) -> Answer {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use memchr::memmem;
 use pipeline::otlp::WireError;
 use pipeline::otlp::view::{KeyValue, LogRecord};
 use serde::Deserialize;
@@ -57,6 +58,17 @@ impl Preset {
         LABELS.iter().any(|(_, sources)| sources.contains(&key))
     }
 
+    /// Whether a line has its record's trace id, where there is one.
+    ///
+    /// # Errors
+    /// When the id is of a wrong length.
+    pub fn is_complete(self, line: &str, record: &LogRecord<'_>) -> Result<bool, WireError> {
+        let Some(id) = record.trace_id()? else { return Ok(true) };
+        let mut hex = String::with_capacity(32);
+        write_hex(&mut hex, &id);
+        Ok(memmem::find(line.as_bytes(), hex.as_bytes()).is_some())
+    }
+
     /// Adds the trace id to a line that has it not: as a member of an object, or behind the text.
     ///
     /// # Errors
@@ -65,7 +77,7 @@ impl Preset {
         let Some(id) = record.trace_id()? else { return Ok(()) };
         let mut hex = String::with_capacity(32);
         write_hex(&mut hex, &id);
-        if line.contains(hex.as_str()) {
+        if memmem::find(line.as_bytes(), hex.as_bytes()).is_some() {
             return Ok(());
         }
         let trimmed = line.trim_end().len();

@@ -3,7 +3,10 @@
 
 use std::collections::HashMap;
 
-use pipeline::otlp::write::Writer;
+use bytes::Bytes;
+use pipeline::buffers::Buffers;
+use pipeline::otlp::wire::varint_len;
+use pipeline::otlp::write::{Writer, field_len};
 
 use super::newest;
 use crate::requests::Cut;
@@ -62,7 +65,7 @@ struct Entry {
 #[derive(Debug)]
 pub struct Push {
     /// The serialized `PushRequest`.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// Whose entries these are; empty for the config's own tenant.
     pub tenant: String,
     /// Labels of its streams with the records in them.
@@ -70,6 +73,16 @@ pub struct Push {
 }
 
 impl Streams {
+    /// None, to be written into a buffer, with room for so many entries.
+    pub fn onto(buffer: Vec<u8>, entries: usize) -> Streams {
+        Streams { bytes: Writer::onto(buffer), entries: Vec::with_capacity(entries), ..Streams::default() }
+    }
+
+    /// The buffer, to be used again.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.bytes.into_vec()
+    }
+
     /// The stream of these labels and tenant.
     pub fn stream(&mut self, tenant: &str, labels: String) -> StreamId {
         let tenant = self.tenants.iter().position(|t| t == tenant).unwrap_or_else(|| {
@@ -100,11 +113,11 @@ impl Streams {
         self.bytes.len() + self.label_bytes
     }
 
-    /// Adds an entry. `metadata` writes its structured metadata; `items` is 1 for the first entry of a record.
-    pub fn push(&mut self, stream: StreamId, time: u64, items: usize, line: &str, metadata: impl FnOnce(&mut Writer)) {
+    /// Adds an entry with its encoded structured metadata; `items` is 1 for the first entry of a record.
+    pub fn push(&mut self, stream: StreamId, time: u64, items: usize, line: &str, metadata: &[u8]) {
         let start = self.bytes.len();
         self.bytes.text(fields::LINE, line);
-        metadata(&mut self.bytes);
+        self.bytes.raw(metadata);
         let (tenant, end) = (self.streams[stream.0].tenant, self.bytes.len());
         self.entries.push(Entry { tenant, stream: stream.0, time, start, end, items });
     }
@@ -128,23 +141,25 @@ impl Streams {
 
     /// The next push of the entries from number `from` on: at most `most` entries and `most_bytes` bytes, of one tenant; at
     /// least one entry, however large it is.
-    pub fn cut(&self, from: usize, most: usize, most_bytes: usize) -> Option<Cut<Push>> {
+    pub fn cut(&self, from: usize, most: usize, most_bytes: usize, buffers: &Buffers) -> Option<Cut<Push>> {
         let entries = self.entries.get(from..).filter(|rest| !rest.is_empty())?;
         let taken = self.fitting(entries, most, most_bytes);
         let entries = &entries[..taken];
-        let mut out = Writer::with_capacity(entries.iter().map(|e| e.end - e.start + STREAM_OVERHEAD).sum());
+        let bytes = entries.iter().map(|e| e.end - e.start + STREAM_OVERHEAD).sum();
+        let mut out = Writer::onto(buffers.take(bytes));
         let mut streams = Vec::new();
         for run in entries.chunk_by(|a, b| a.stream == b.stream) {
             let labels = &self.streams[run[0].stream].labels;
             streams.push((labels.clone(), run.iter().map(|e| e.items).sum()));
-            out.message(fields::STREAMS, |out| {
-                out.text(fields::LABELS, labels);
-                run.iter().for_each(|entry| self.write_entry(out, entry));
-            });
+            // Written with its length ahead, so that nothing has to be moved.
+            let entries = run.iter().map(|entry| field_len(fields::ENTRIES, entry.len())).sum::<usize>();
+            out.header(fields::STREAMS, field_len(fields::LABELS, labels.len()) + entries);
+            out.text(fields::LABELS, labels);
+            run.iter().for_each(|entry| self.write_entry(&mut out, entry));
         }
         let items = entries.iter().map(|e| e.items).sum();
         let tenant = self.tenants[entries[0].tenant].clone();
-        Some(Cut { request: Push { body: out.into_vec(), tenant, streams }, entries: taken, items })
+        Some(Cut { request: Push { body: buffers.lend(out.into_vec()), tenant, streams }, entries: taken, items })
     }
 
     fn fitting(&self, entries: &[Entry], most: usize, most_bytes: usize) -> usize {
@@ -161,12 +176,29 @@ impl Streams {
     }
 
     fn write_entry(&self, out: &mut Writer, entry: &Entry) {
-        out.message(fields::ENTRIES, |out| {
-            out.message(fields::TIMESTAMP, |out| {
-                out.varint(fields::SECONDS, entry.time / 1_000_000_000);
-                out.varint(fields::NANOS, entry.time % 1_000_000_000);
-            });
-            out.raw(&self.bytes.as_slice()[entry.start..entry.end]);
-        });
+        let (seconds, nanos) = entry.timestamp();
+        out.header(fields::ENTRIES, entry.len());
+        out.header(fields::TIMESTAMP, timestamp_len(seconds, nanos));
+        out.varint(fields::SECONDS, seconds);
+        out.varint(fields::NANOS, nanos);
+        out.raw(&self.bytes.as_slice()[entry.start..entry.end]);
     }
+}
+
+impl Entry {
+    /// Seconds and nanoseconds.
+    fn timestamp(&self) -> (u64, u64) {
+        (self.time / 1_000_000_000, self.time % 1_000_000_000)
+    }
+
+    /// Bytes of the `EntryAdapter`.
+    fn len(&self) -> usize {
+        let (seconds, nanos) = self.timestamp();
+        field_len(fields::TIMESTAMP, timestamp_len(seconds, nanos)) + self.end - self.start
+    }
+}
+
+/// Bytes of a `Timestamp`.
+fn timestamp_len(seconds: u64, nanos: u64) -> usize {
+    2 + varint_len(seconds) + varint_len(nanos)
 }

@@ -17,7 +17,7 @@ pub(super) fn size(batch: &Batch, unit: Sizer) -> usize {
 }
 
 /// The batch in pieces of at most `most` (at least 1) of that unit; a single item that is larger goes alone, and so does
-/// a request that cannot be read. Metadata are kept.
+/// a request that cannot be read. What is known of the sender is kept.
 pub(super) fn pieces(batch: Batch, unit: Sizer, most: usize) -> SmallVec<[Batch; 1]> {
     let most = most.max(1);
     if size(&batch, unit) <= most || unit == Sizer::Requests {
@@ -75,11 +75,8 @@ impl Cutter<'_> {
         if self.parts.is_empty() {
             return;
         }
-        let mut batch = Batch::from_parts(self.like.signal(), std::mem::take(&mut self.parts), self.items);
-        if let Some(meta) = self.like.meta() {
-            batch = batch.with_meta(meta.clone());
-        }
-        self.done.push(batch);
+        let batch = Batch::from_parts(self.like.signal(), std::mem::take(&mut self.parts), self.items);
+        self.done.push(batch.of(self.like));
         (self.items, self.size) = (0, 0);
     }
 }

@@ -308,7 +308,7 @@ impl Disk {
             self.journal.put_back(number);
             self.feed.notify_one();
         } else {
-            self.hand_on(&lane, batch, load, number, None);
+            self.hand_on(&lane, batch.without_fate(), load, number, None);
         }
         Ok(())
     }

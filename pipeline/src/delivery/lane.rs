@@ -94,6 +94,8 @@ pub(super) struct Lane {
     entries: VecDeque<Entry>,
     /// The sum of their sizes in the batch settings' unit.
     size: usize,
+    /// Those whose senders send nothing more before: there is no use in waiting.
+    last: usize,
     unit: Sizer,
     min_size: usize,
     max_size: usize,
@@ -104,7 +106,8 @@ impl Lane {
     pub(super) fn new(key: &LaneKey) -> Lane {
         let (min_size, max_size, flush_timeout) =
             key.settings.batch.as_ref().map_or((0, 0, Duration::ZERO), |b| (b.min_size, b.max_size, b.flush_timeout));
-        Lane { entries: VecDeque::new(), size: 0, unit: key.settings.unit, min_size, max_size, flush_timeout }
+        let unit = key.settings.unit;
+        Lane { entries: VecDeque::new(), size: 0, last: 0, unit, min_size, max_size, flush_timeout }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -112,18 +115,29 @@ impl Lane {
     }
 
     pub(super) fn push(&mut self, entry: Entry) {
-        self.size += cut::size(&entry.batch, self.unit);
+        self.count(&entry);
         self.entries.push_back(entry);
     }
 
     pub(super) fn put_back(&mut self, entry: Entry) {
-        self.size += cut::size(&entry.batch, self.unit);
+        self.count(&entry);
         self.entries.push_front(entry);
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        self.size += cut::size(&entry.batch, self.unit);
+        self.last += usize::from(entry.held.is_last());
+    }
+
+    fn discount(&mut self, entry: &Entry) {
+        self.size -= cut::size(&entry.batch, self.unit);
+        self.last -= usize::from(entry.held.is_last());
     }
 
     /// Whether there is enough, or it has waited long enough.
     pub(super) fn is_ready(&self, now: Instant) -> bool {
-        !self.entries.is_empty() && (self.size >= self.min_size || self.due().is_some_and(|due| due <= now))
+        let waited = || self.due().is_some_and(|due| due <= now);
+        !self.entries.is_empty() && (self.size >= self.min_size || self.last > 0 || waited())
     }
 
     /// When the first of it has waited long enough.
@@ -146,7 +160,7 @@ impl Lane {
         let Some(first) = self.entries.iter().position(|e| e.number == number) else { return SmallVec::new() };
         let pieces = self.entries.iter().skip(first).take_while(|e| e.number == number).count();
         let removed: SmallVec<[Entry; 1]> = self.entries.drain(first..first + pieces).collect();
-        self.size -= removed.iter().map(|e| cut::size(&e.batch, self.unit)).sum::<usize>();
+        removed.iter().for_each(|entry| self.discount(entry));
         removed
     }
 
@@ -191,7 +205,7 @@ impl Lane {
 
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
-        self.size -= cut::size(&entry.batch, self.unit);
+        self.discount(&entry);
         Some(entry)
     }
 }

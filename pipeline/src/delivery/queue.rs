@@ -14,6 +14,7 @@ use super::lane::{Job, Lane, LaneKey, LaneSettings, Shipment};
 use super::{QueueSettings, Sizer, cut};
 use crate::batch::Batch;
 use crate::component::{Outcome, Refused};
+use crate::fate::Fate;
 use crate::telemetry::{ExporterCounts, Seldom, gauge};
 
 /// The code of a refusal for want of room.
@@ -471,6 +472,7 @@ impl Queue {
             exporting: AtomicBool::new(false),
             answer: Mutex::new(Answer { waiter, worst: None }),
             on_disk,
+            fate: pieces.first().and_then(Batch::fate).cloned(),
         });
         let number = state.next_number;
         state.next_number += 1;
@@ -553,6 +555,8 @@ pub(super) struct Held {
     answer: Mutex<Answer>,
     /// Where it is on the disk; given back after the answer.
     on_disk: Option<OnDisk>,
+    /// Tells its sender what becomes of it.
+    fate: Option<Arc<Fate>>,
 }
 
 struct Answer {
@@ -566,9 +570,15 @@ impl Held {
         !self.exporting.load(Ordering::Relaxed)
     }
 
-    /// Leaves it on the disk, if it is there, for the next process.
+    /// Leaves it to the next process, if it is on the disk or its sender has it still.
     pub(super) fn stays(&self) -> bool {
-        self.on_disk.as_ref().map(OnDisk::stays).is_some()
+        let on_disk = self.on_disk.as_ref().map(OnDisk::stays);
+        on_disk.or_else(|| self.fate.as_deref().map(Fate::miss)).is_some()
+    }
+
+    /// Whether its sender sends nothing more before it is delivered.
+    pub(super) fn is_last(&self) -> bool {
+        self.fate.as_ref().is_some_and(|fate| fate.is_last())
     }
 
     /// Remembers a refusal for the caller; false when there is no caller that waits, so that nobody owns the data.

@@ -310,6 +310,22 @@ pub trait File: Send {
     /// # Errors
     /// The operating system's.
     fn stat(&self) -> io::Result<FileStat>;
+
+    /// Takes a lock that others may share and writers must wait for (`flock`); false where somebody has the file for
+    /// himself.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn lock(&self) -> io::Result<bool>;
+
+    /// Gives the lock back.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn unlock(&self) -> io::Result<()>;
+
+    /// Tells the operating system that these bytes will not be read again soon.
+    fn forget(&self, from: u64, len: u64);
 }
 
 /// What identifies and measures a file.

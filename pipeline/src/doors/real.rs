@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::fs::TryLockError;
 use std::io::{self, Read, Write};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::fs::{Advice, fadvise};
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
 use tokio::sync::mpsc;
 
@@ -295,6 +297,23 @@ impl File for std::fs::File {
 
     fn stat(&self) -> io::Result<FileStat> {
         Ok(stat(&self.metadata()?))
+    }
+
+    fn lock(&self) -> io::Result<bool> {
+        match self.try_lock_shared() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        std::fs::File::unlock(self)
+    }
+
+    fn forget(&self, from: u64, len: u64) {
+        // No more than advice: where it is not taken, the cache does what it always does.
+        _ = fadvise(self, from, NonZeroU64::new(len), Advice::DontNeed);
     }
 }
 

@@ -112,7 +112,7 @@ impl Level {
 }
 
 /// The longest buffer that a thread keeps.
-const KEPT_BYTES: usize = 1 << 20;
+const KEPT_BYTES: usize = 3 << 19;
 
 struct Tools {
     inflate: Decompressor,

@@ -65,10 +65,10 @@ pub struct Writer {
     out: Vec<u8>,
 }
 
-/// Where an open message began; see [`Writer::open`].
+/// Where an open message began, and how many bytes there are for its length; see [`Writer::open`].
 #[derive(Debug)]
 #[must_use = "a message that was opened must be closed"]
-pub struct Open(usize);
+pub struct Open(usize, usize);
 
 impl Writer {
     /// An empty writer.
@@ -126,34 +126,44 @@ impl Writer {
     pub fn open(&mut self, number: u32) -> Open {
         self.key(number, LEN);
         self.out.push(0);
-        Open(self.out.len())
+        Open(self.out.len(), 1)
     }
 
-    /// Closes the message: its length is filled in, with what was written since moved up if the length takes more than
-    /// one byte.
+    /// The same for a message that is expected to be of 128 to 16,383 bytes; of another size, it is moved when it is closed.
+    #[inline]
+    pub fn open_long(&mut self, number: u32) -> Open {
+        self.key(number, LEN);
+        self.out.extend_from_slice(&[0; 2]);
+        Open(self.out.len(), 2)
+    }
+
+    /// Closes the message: its length is filled in, with what was written since moved if the length takes more or fewer
+    /// bytes than were expected.
     #[inline]
     #[allow(clippy::cast_possible_truncation, clippy::needless_pass_by_value, reason = "a message is closed once")]
     pub fn close(&mut self, open: Open) {
-        let Open(start) = open;
+        let Open(start, width) = open;
         let len = self.out.len() - start;
-        if len < 0x80 {
-            self.out[start - 1] = len as u8;
-        } else {
-            self.close_long(start, len);
+        match (len, width) {
+            (..0x80, 1) => self.out[start - 1] = len as u8,
+            (0x80..0x4000, 2) => self.out[start - 2..start].copy_from_slice(&[len as u8 | 0x80, (len >> 7) as u8]),
+            _ => self.move_and_close(start, width, len),
         }
     }
 
     #[allow(clippy::cast_possible_truncation)]
-    fn close_long(&mut self, start: usize, len: usize) {
-        let more = varint_len(len as u64) - 1;
-        self.out.resize(self.out.len() + more, 0);
-        self.out.copy_within(start..start + len, start + more);
+    fn move_and_close(&mut self, start: usize, width: usize, len: usize) {
+        let wanted = varint_len(len as u64);
+        let (from, to) = (start - width, start - width + wanted);
+        self.out.resize(self.out.len().max(to + len), 0);
+        self.out.copy_within(start..start + len, to);
+        self.out.truncate(to + len);
         let mut rest = len;
-        for byte in &mut self.out[start - 1..start + more] {
+        for byte in &mut self.out[from..to] {
             *byte = rest as u8 | 0x80;
             rest >>= 7;
         }
-        self.out[start - 1 + more] &= 0x7f;
+        self.out[to - 1] &= 0x7f;
     }
 
     /// A nested message in field `number`.
@@ -238,7 +248,7 @@ impl Writer {
     pub fn packed_varint(&mut self, number: u32, values: impl Iterator<Item = u64>) {
         let before = self.out.len();
         let open = self.open(number);
-        let Open(start) = open;
+        let Open(start, _) = open;
         values.for_each(|v| write_varint(&mut self.out, v));
         if self.out.len() == start {
             self.out.truncate(before);
@@ -317,7 +327,7 @@ impl Writer {
 
     /// Key and length of a message of which `len` bytes follow.
     #[inline]
-    pub(super) fn header(&mut self, number: u32, len: usize) {
+    pub fn header(&mut self, number: u32, len: usize) {
         self.key(number, LEN);
         write_varint(&mut self.out, len as u64);
     }
@@ -342,7 +352,7 @@ fn value_len(value: AnyValue<'_>) -> usize {
 
 /// The length of a message field with `len` bytes inside.
 #[inline]
-pub(super) fn field_len(number: u32, len: usize) -> usize {
+pub fn field_len(number: u32, len: usize) -> usize {
     varint_len(u64::from(number << 3)) + varint_len(len as u64) + len
 }
 
@@ -357,6 +367,12 @@ mod tests {
             let mut w = Writer::new();
             w.message(3, |w| w.raw(&vec![7; len]));
             w.varint(4, 1);
+            let mut long = Writer::new();
+            let open = long.open_long(3);
+            long.raw(&vec![7; len]);
+            long.close(open);
+            long.varint(4, 1);
+            assert_eq!(long.as_slice(), w.as_slice());
             let fields: Vec<_> = Fields::new(w.as_slice()).collect::<Result<_, _>>().unwrap();
             assert_eq!(fields[0].value, Value::Len(&vec![7; len]));
             assert_eq!(fields[0].raw.len(), 1 + varint_len(len as u64) + len);

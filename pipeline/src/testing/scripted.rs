@@ -169,7 +169,7 @@ impl ScriptedExporter {
 
     fn begin(&self, batch: &Batch) -> (Answer, Running<'_>) {
         let mut state = self.state();
-        state.attempts.push(Attempt { at: self.made.elapsed(), batch: batch.clone() });
+        state.attempts.push(Attempt { at: self.made.elapsed(), batch: batch.clone().without_fate() });
         state.running += 1;
         state.most_running = state.most_running.max(state.running);
         let answer = match state.script.pop_front() {
@@ -183,7 +183,7 @@ impl ScriptedExporter {
     async fn answer(&self, answer: Answer, batch: &Batch) -> Exported {
         match answer {
             Answer::Deliver => {
-                self.state().delivered.push(batch.clone());
+                self.state().delivered.push(batch.clone().without_fate());
                 Ok(Receipt::default())
             }
             Answer::Partial(reason, items) => {

@@ -148,8 +148,8 @@ impl Consumer for Sink {
                 let mut state = self.state();
                 let outcome = state.script.pop_front().or_else(|| state.always.clone()).unwrap_or(Ok(()));
                 match outcome {
-                    Ok(()) => state.accepted.push(batch),
-                    Err(_) => state.refused.push(batch),
+                    Ok(()) => state.accepted.push(batch.without_fate()),
+                    Err(_) => state.refused.push(batch.without_fate()),
                 }
                 outcome
             };

@@ -63,6 +63,8 @@ struct Wait {
     _room: Held,
 }
 
+/// The code of what nobody took before the end of the process.
+const SHUTDOWN: &str = "shutdown";
 /// How long to wait before a batch is offered again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -90,8 +92,11 @@ impl Consumer for Correlation {
                 let _owed = owed;
                 wait.over(&inner.closing).await;
                 let held = batch.clone();
-                if let Err(reason) = inner.offer(&looked, batch).await {
-                    drops.record_batch(&held, held.items(), &reason);
+                match (inner.offer(&looked, batch).await, held.fate()) {
+                    (Ok(()), _) => {}
+                    // Its sender has it still.
+                    (Err(reason), Some(fate)) if reason.code == SHUTDOWN => fate.miss(),
+                    (Err(reason), _) => drops.record_batch(&held, held.items(), &reason),
                 }
             });
             Ok(())
@@ -191,7 +196,7 @@ impl Inner {
                 Err(Refused::Reject { reason }) => return Err(reason),
                 Err(Refused::Retry { after, reason }) => {
                     tokio::select! {
-                        () = self.over.cancelled() => return Err(Reason::new("shutdown", reason.message)),
+                        () = self.over.cancelled() => return Err(Reason::new(SHUTDOWN, reason.message)),
                         () = sleep(after.unwrap_or(pause).min(RETRY.1)) => pause = (pause * 2).min(RETRY.1),
                     }
                 }

@@ -1,5 +1,7 @@
 //! The members of a JSON object at its first level, read in place. Values inside others are skipped, not looked at.
 
+use pipeline::json::quote_or_backslash;
+
 /// A value as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
@@ -76,11 +78,12 @@ impl<'a> Rest<'a> {
         }
     }
 
+    #[inline]
     fn string(&mut self) -> Option<&'a str> {
         self.take(b'"')?;
         let start = self.at;
         loop {
-            self.at += memchr::memchr2(b'"', b'\\', &self.text.as_bytes()[self.at..])?;
+            self.at = quote_or_backslash(self.text.as_bytes(), self.at)?;
             if self.text.as_bytes()[self.at] == b'"' {
                 self.at += 1;
                 return self.text.get(start..self.at - 1);
@@ -93,12 +96,19 @@ impl<'a> Rest<'a> {
     }
 
     /// The next byte that is no white space.
+    #[inline]
     fn peek(&mut self) -> Option<u8> {
-        let bytes = &self.text.as_bytes()[self.at..];
-        self.at += bytes.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(bytes.len());
-        self.text.as_bytes().get(self.at).copied()
+        let bytes = self.text.as_bytes();
+        while let Some(&byte) = bytes.get(self.at) {
+            if !byte.is_ascii_whitespace() {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+        None
     }
 
+    #[inline]
     fn take(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
     }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -80,14 +81,27 @@ pub fn load(files: &dyn Files, path: &Path) -> io::Result<Option<VecDeque<Progre
     Ok(Some(saved.files.iter().enumerate().filter_map(|(i, file)| file.progress(i as u64)).collect()))
 }
 
-/// Replaces the checkpoint.
+/// Replaces the checkpoint. Answers what [`print`] will say as long as nobody else replaces it.
 ///
 /// # Errors
 /// When it cannot be written: a full disk, missing rights.
-pub fn save<'a>(files: &dyn Files, path: &Path, all: impl Iterator<Item = &'a Progress>) -> io::Result<()> {
+pub fn save<'a>(files: &dyn Files, path: &Path, all: impl Iterator<Item = &'a Progress>) -> io::Result<u64> {
     let known = all.filter(|p| p.head.len > 0);
     let saved = Saved { version: VERSION, files: known.map(SavedFile::of).collect() };
-    files.replace(path, &serde_json::to_vec(&saved)?)
+    let bytes = serde_json::to_vec(&saved)?;
+    files.replace(path, &bytes)?;
+    Ok(hash(&bytes))
+}
+
+/// A hash of the checkpoint that is there.
+pub fn print(files: &dyn Files, path: &Path) -> Option<u64> {
+    files.read_small(path, MOST_BYTES).ok().map(|bytes| hash(&bytes))
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl SavedFile {

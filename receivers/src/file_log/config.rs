@@ -45,6 +45,10 @@ pub struct Config {
     pub ordering_criteria: Option<Ordering>,
     /// Whether files are removed once everything in them has arrived.
     pub delete_after_read: bool,
+    /// Whether a file is read only while nobody has it for himself.
+    pub acquire_fs_lock: bool,
+    /// Whether the operating system is told that what was read may leave its page cache.
+    pub file_cache_advise: bool,
     /// How a batch is offered again that the pipeline refuses.
     pub retry_on_failure: Retry,
     /// Files that have not changed are never opened, whatever this says.
@@ -72,6 +76,8 @@ impl Default for Config {
             header: None,
             ordering_criteria: None,
             delete_after_read: false,
+            acquire_fs_lock: false,
+            file_cache_advise: false,
             retry_on_failure: Retry::default(),
             skip_unmodified_files: false,
             fixed: Fixed::default(),
@@ -355,15 +361,10 @@ impl Default for Retry {
     }
 }
 
-/// Settings of the collector that are taken with their default and refused with any other value, and those whose value
-/// changes nothing.
+/// Settings of the collector whose value changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Fixed {
-    /// Only `false`.
-    pub acquire_fs_lock: bool,
-    /// Only `false`.
-    pub file_cache_advise: bool,
     /// All files are read in turn, whatever this says.
     pub max_batches: u64,
     /// Files that are gone are always remembered, whatever this says.
@@ -406,21 +407,7 @@ impl Settings for Config {
         if !matches!(self.compression.as_deref(), None | Some("" | "gzip" | "auto")) {
             say("compression", "must be gzip or auto, or left out");
         }
-        self.fixed.check(&mut say);
         problems.extend(super::settings::Settings::new(self, SCOPE).err().unwrap_or_default());
         problems
-    }
-}
-
-impl Fixed {
-    fn check(&self, say: &mut impl FnMut(&str, &str)) {
-        for (set, key, advice) in [
-            (self.acquire_fs_lock, "acquire_fs_lock", "files are never locked; leave it out"),
-            (self.file_cache_advise, "file_cache_advise", "the page cache is never advised; leave it out"),
-        ] {
-            if set {
-                say(key, advice);
-            }
-        }
     }
 }

@@ -78,6 +78,27 @@ impl Contents {
         self.gunzip.as_ref().and_then(|gunzip| gunzip.borrow().damage())
     }
 
+    /// Takes a lock that others may share; false where somebody has the file for himself.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn lock(&self) -> io::Result<bool> {
+        self.file.lock()
+    }
+
+    /// Gives the lock back.
+    pub fn unlock(&self) {
+        // A lock ends with its file at the latest.
+        _ = self.file.unlock();
+    }
+
+    /// Bytes that were read and may leave the page cache. Those of compressed files are read ahead, and stay.
+    pub fn forget(&self, from: u64, to: u64) {
+        if self.gunzip.is_none() {
+            self.file.forget(from, to - from);
+        }
+    }
+
     /// What stands before that place will not be read again soon.
     pub fn done_before(&self, offset: u64) {
         if let Some(gunzip) = &self.gunzip {

@@ -15,7 +15,6 @@ use super::lines::Piece;
 pub use super::offer::Offer;
 use super::operators::{Held, Trouble};
 use super::progress::Position;
-pub use super::read::Filled;
 use super::read::{BATCH_BYTES, complain};
 use super::recorder::{Line, Source, Tally};
 pub use super::settings::Lines as LineSettings;

@@ -3,8 +3,8 @@
 //!
 //! One task runs the receiver. Everything that blocks (looking, reading, cutting lines, the checkpoint) is done by
 //! `Reader`, which the task sends through `spawn_blocking` for one step at a time: a step makes at most as many batches
-//! as may still be on their way, so a slow disk or a huge file never keeps the runtime's threads, and nothing is read
-//! while the pipeline refuses. Blocking steps, unlike a thread of its own, need no channels and keep a paused clock still.
+//! as may still be out, so a slow disk or a huge file never keeps the runtime's threads, and nothing is read while the
+//! pipeline refuses, or has as much as it may have. Blocking steps, unlike a thread of its own, need no channels and keep a paused clock still.
 
 mod checkpoint;
 mod complaints;
@@ -26,6 +26,7 @@ mod progress;
 mod read;
 mod reader;
 mod recorder;
+mod send;
 mod settings;
 mod watch;
 
@@ -42,21 +43,20 @@ use pipeline::component::{BoxFuture, Context, Error, Life, Outputs, Receiver};
 use pipeline::config::Problem;
 use pipeline::doors::Changes;
 use pipeline::registry::ReceiverFactory;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
 use self::complaints::Complaints;
 pub use self::config::Config;
 use self::config::Retry;
 use self::offer::Offer;
-use self::reader::{Answer, Reader, Step};
+use self::reader::{Reader, Step};
+use self::send::Out;
 use self::settings::Settings;
 use self::watch::{Now, Watch};
 
 /// The scope of every record.
 const SCOPE: &str = "slipring/file_log";
-/// Batches that may be on their way at once. None of them shares a file with another one.
-const WINDOW: usize = 4;
 
 /// Where changes are heard of, files are looked at so soon after the last look, so that many small changes make one batch; a
 /// quarter of `poll_interval` if that is less.
@@ -111,8 +111,7 @@ impl FileLog {
         };
         let offer = Offer { next, retry: self.retry, life: life.clone(), drops: self.context.drops.clone() };
         let mut reader = self.reader().await?;
-        let mut offers: JoinSet<Option<Answer>> = JoinSet::new();
-        let mut answers = Vec::new();
+        let mut out = Out::new(offer);
         let mut ears = Ears::new(&self.context);
         let (mut look_at, mut looked) = (Instant::now(), Instant::now());
         let mut said_ready = false;
@@ -122,12 +121,10 @@ impl FileLog {
             if look {
                 (look_at, looked) = (now.instant + self.poll, now.instant);
             }
-            let batches = WINDOW - offers.len().min(WINDOW);
-            let step = Step { answers: std::mem::take(&mut answers), look, batches, last: false, now };
-            let filled;
-            (reader, filled) = blocking(reader, step).await?;
-            for filled in filled {
-                offers.spawn(offer.clone().make(filled));
+            if look || out.wants_step() {
+                let filled;
+                (reader, filled) = blocking(reader, self.step(&mut out, look, false)).await?;
+                out.send(filled);
             }
             if look {
                 ears.follow(&reader, now.instant);
@@ -138,19 +135,32 @@ impl FileLog {
             }
             tokio::select! {
                 () = life.stopped() => {}
-                Some(answer) = offers.join_next() => answers.extend(answer?),
+                heard = out.hear() => heard?,
                 () = ears.hear(), if look_at > soon => look_at = soon,
                 () = sleep_until(look_at) => {}
             }
-            while let Some(answer) = offers.try_join_next() {
-                answers.extend(answer?);
-            }
         }
-        while let Some(answer) = offers.join_next().await {
-            answers.extend(answer?);
+        out.answered().await?;
+        let (reader, _) = blocking(reader, self.step(&mut out, false, true)).await?;
+        if !out.is_empty() {
+            // The pipeline has taken over what is still out, and delivers it when no receiver is at work any more.
+            self.context.clone().spawn(self.epilogue(reader, out));
         }
-        let last = Step { answers, look: false, batches: 0, last: true, now: self.now() };
-        blocking(reader, last).await.map(|_| ())
+        Ok(())
+    }
+
+    /// Keeps the places that are reached when all that is out is done with.
+    async fn epilogue(self, reader: Reader, mut out: Out) {
+        out.settled().await;
+        if let Err(error) = blocking(reader.parted(), self.step(&mut out, false, true)).await {
+            tracing::error!(receiver = %self.context.id, "cannot keep the last offsets: {error}");
+        }
+    }
+
+    fn step(&self, out: &mut Out, look: bool, last: bool) -> Step {
+        let (taken, arrived) = (std::mem::take(&mut out.taken), std::mem::take(&mut out.arrived));
+        let batches = if last { 0 } else { out.room() };
+        Step { taken, arrived, look, batches, last, now: self.now() }
     }
 
     fn now(&self) -> Now {

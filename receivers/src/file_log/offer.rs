@@ -9,8 +9,6 @@ use pipeline::telemetry::Drops;
 use tokio::time::{Instant, timeout};
 
 use super::config::Retry;
-use super::read::Filled;
-use super::reader::Answer;
 
 /// How batches are offered.
 #[derive(Clone)]
@@ -26,35 +24,34 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Offers a batch again and again until it is taken, or dropped with a reason. `None` when the receiver stops before:
-    /// its lines are read again after the next start.
-    pub async fn make(self, filled: Filled) -> Option<Answer> {
-        let Filled { batch, number, parts } = filled;
-        let answer = Answer { batch: number, parts, bytes: batch.byte_len() };
+    /// Offers a batch again and again until it is taken, or dropped with a reason. False when the receiver stops before:
+    /// the batch is missed.
+    pub async fn make(self, batch: Batch) -> bool {
         let started = Instant::now();
         let mut wait = self.retry.initial_interval.get();
         loop {
             let (after, reason) = match self.next.consume(batch.clone()).await {
-                Ok(()) => return Some(answer),
-                Err(Refused::Reject { reason }) => return self.give_up(answer, &batch, &reason),
+                Ok(()) => return true,
+                Err(Refused::Reject { reason }) => return self.give_up(&batch, &reason),
                 Err(Refused::Retry { after, reason }) => (after, reason),
             };
             let most = self.retry.max_elapsed_time.get();
             if !self.retry.enabled || (!most.is_zero() && started.elapsed() >= most) {
-                return self.give_up(answer, &batch, &reason);
+                return self.give_up(&batch, &reason);
             }
             let pause = wait.max(after.unwrap_or_default());
-            tracing::debug!(batch = answer.batch, ?pause, "the pipeline refused: {reason}");
+            tracing::debug!(?pause, "the pipeline refused: {reason}");
             if timeout(pause, self.life.stopped()).await.is_ok() {
-                return None;
+                batch.fate().inspect(|fate| fate.miss());
+                return false;
             }
             wait = longer(wait, self.retry.max_interval.get());
         }
     }
 
-    fn give_up(&self, answer: Answer, batch: &Batch, reason: &Reason) -> Option<Answer> {
+    fn give_up(&self, batch: &Batch, reason: &Reason) -> bool {
         self.drops.record_batch(batch, batch.items(), reason);
-        Some(answer)
+        true
     }
 }
 

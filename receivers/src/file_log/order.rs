@@ -9,6 +9,7 @@ use pipeline::doors::FileStat;
 use regex::Regex;
 
 use super::config::{self, SortType};
+use super::format::zone::Zone;
 use super::operators::{Layout, Value};
 
 /// An order, and how many of its first files are read.
@@ -67,9 +68,9 @@ impl Order {
                 let message = format!("{:?} is no named group of `regex`, such as (?P<number>\\d+)", sort.regex_key);
                 problems.push(Problem::at(format!("{path}.regex_key"), message));
             }
-            if !matches!(sort.location.as_str(), "" | "UTC" | "Etc/UTC") {
-                problems.push(Problem::at(format!("{path}.location"), "only UTC is carried out"));
-            }
+            let zone = Zone::named(&sort.location);
+            let zone =
+                zone.map_err(|why| problems.push(Problem::at(format!("{path}.location"), why))).unwrap_or_default();
             let key = sort.regex_key.clone();
             let by = match sort.sort_type {
                 SortType::None => Err(("sort_type", "must be numeric, alphabetical, timestamp or mtime".to_owned())),
@@ -77,7 +78,7 @@ impl Order {
                 SortType::Alphabetical => Ok(By::Text(key)),
                 SortType::Mtime => Ok(By::Modified),
                 SortType::Timestamp => match Layout::strptime(&sort.format) {
-                    Ok(layout) => Ok(By::Time(key, layout)),
+                    Ok(layout) => Ok(By::Time(key, layout.in_zone(zone))),
                     Err(error) => Err(("format", error.to_string())),
                 },
             };

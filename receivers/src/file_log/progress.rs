@@ -71,6 +71,8 @@ pub struct InFlight {
     pub batch: u64,
     /// Where the part ends.
     pub end: Position,
+    /// Whether the pipeline has taken it over.
+    pub taken: bool,
     /// Whether it has arrived though a part before it has not.
     pub arrived: bool,
 }
@@ -109,7 +111,17 @@ impl Progress {
     /// A part up to `read` was read into a batch, of which everything up to `end` arrives with the batch.
     pub fn sent(&mut self, batch: u64, read: Position, end: Position) {
         self.read = read;
-        self.in_flight.push_back(InFlight { batch, end, arrived: false });
+        self.in_flight.push_back(InFlight { batch, end, taken: false, arrived: false });
+    }
+
+    /// The pipeline has taken the part in that batch over: what is read next will not overtake it.
+    pub fn taken(&mut self, batch: u64) {
+        self.in_flight.iter_mut().filter(|p| p.batch == batch).for_each(|part| part.taken = true);
+    }
+
+    /// Whether a part is offered to the pipeline now.
+    pub fn is_offered(&self) -> bool {
+        self.in_flight.iter().any(|part| !part.taken)
     }
 
     /// The part in that batch has arrived. The place of arrival moves over everything that has arrived without a gap.
@@ -223,6 +235,18 @@ mod tests {
         assert!(!progress.answered(7));
         assert!(progress.answered(3));
         assert_eq!((progress.arrived.offset, progress.in_flight.len()), (30, 0));
+    }
+
+    #[test]
+    fn a_part_is_offered_until_the_pipeline_has_taken_it() {
+        let mut progress = progress();
+        assert!(!progress.is_offered());
+        progress.sent(1, at(10), at(10));
+        progress.taken(7);
+        assert!(progress.is_offered());
+        progress.taken(1);
+        assert!(!progress.is_offered());
+        assert_eq!((progress.arrived.offset, progress.in_flight.len()), (0, 1));
     }
 
     #[test]

@@ -20,14 +20,10 @@ use super::recorder::{Line, Source, Tally};
 use super::settings::Settings;
 use super::watch::{GONE_PATIENCE, Now, Tail, Watch, print_before};
 
-/// A batch is handed on when it has so many bytes.
-pub const BATCH_BYTES: usize = 512 << 10;
+/// A batch is handed on when it has so many bytes: two of them fit into a push to Loki.
+pub const BATCH_BYTES: usize = 480 << 10;
 /// The most that is read of a file at once, unless a line is longer.
 const CHUNK: usize = 256 << 10;
-/// How many batches with parts of one file may be on their way. With one, lines arrive in the order of the file, whatever
-/// is refused; [`Progress`](super::progress::Progress) would take more.
-const ON_THE_WAY: usize = 1;
-
 /// A batch, and the parts of files in it.
 #[derive(Debug)]
 pub struct Filled {
@@ -70,7 +66,7 @@ impl Filler {
             let id = tail.progress.id;
             let before = tail.progress.read.offset;
             let mut at = tail.progress.read;
-            if let Err(error) = self.read(watch, &mut tail, &file, &mut at, now, beside) {
+            if let Err(error) = self.read_locked(watch, &mut tail, &file, &mut at, now, beside) {
                 watch.complaints.warn("cannot read file", tail.progress.path.display(), error, now.instant);
             }
             // What was read before an error is in the batch.
@@ -111,6 +107,31 @@ impl Filler {
         let from = self.last.map_or(0, |id| id + 1);
         let tails = watch.tails.range(from..).chain(watch.tails.range(..from));
         tails.filter(|(_, tail)| wants_reading(watch, tail, now)).map(|(id, _)| *id).collect()
+    }
+
+    /// The same as [`Filler::read`], under a lock where that is asked for: what somebody has for himself is left for later.
+    fn read_locked(
+        &mut self,
+        watch: &mut Watch,
+        tail: &mut Tail,
+        file: &Contents,
+        at: &mut Position,
+        now: Now,
+        beside: &mut Beside,
+    ) -> io::Result<()> {
+        let (locks, forgets) = (watch.settings.acquire_fs_lock, watch.settings.file_cache_advise);
+        if locks && !file.lock()? {
+            return Ok(());
+        }
+        let from = at.offset;
+        let read = self.read(watch, tail, file, at, now, beside);
+        if locks {
+            file.unlock();
+        }
+        if forgets && at.offset > from {
+            file.forget(from, at.offset);
+        }
+        read
     }
 
     /// Reads lines from `at` on, which moves, until the batch is full or the file is at its end.
@@ -209,7 +230,7 @@ impl Filler {
         for id in watch.held_due(now.instant) {
             let settings = watch.settings.clone();
             let Some(progress) = watch.progress_mut(id) else { continue };
-            if progress.in_flight.len() >= ON_THE_WAY {
+            if progress.is_offered() {
                 continue;
             }
             let (mut held, path) = (std::mem::take(&mut progress.held), progress.path.clone());
@@ -296,8 +317,8 @@ impl Tail {
 }
 
 fn wants_reading(watch: &Watch, tail: &Tail, now: Instant) -> bool {
-    tail.progress.in_flight.len() < ON_THE_WAY
-        && (tail.changed() || open_line_is_due(watch.settings.lines.flush_after, tail, now))
+    // One batch of a file at a time is offered, so that its lines arrive in their order, whatever is refused.
+    !tail.progress.is_offered() && (tail.changed() || open_line_is_due(watch.settings.lines.flush_after, tail, now))
 }
 
 /// Whether the open line at the end of a file is taken as it is: nothing has come for long enough, or nothing will come

@@ -27,15 +27,20 @@ pub struct Reader {
     gauges: Gauges,
     /// Bytes of batches that have arrived since the checkpoint was written, if there is anything to write.
     unsaved: Option<usize>,
-    /// From then on, files that are found are new ones, which are read from their beginning.
-    ever_saved: bool,
+    /// What the checkpoint is that was written last. From the first one on, files that are found are new ones, which are read
+    /// from their beginning.
+    saved: Option<u64>,
+    /// Whether its receiver is gone, so that another one may have the checkpoint by now.
+    is_parted: bool,
 }
 
 /// What a step is to do.
 #[derive(Debug)]
 pub struct Step {
-    /// Batches that were answered since the last step.
-    pub answers: Vec<Answer>,
+    /// Batches that the pipeline has taken over since the last step, or that were given up.
+    pub taken: Vec<Sent>,
+    /// Batches of which nothing is on its way any more.
+    pub arrived: Vec<Sent>,
     /// Whether to look which files there are.
     pub look: bool,
     /// How many batches to make at most.
@@ -46,9 +51,9 @@ pub struct Step {
     pub now: Now,
 }
 
-/// The answer to a batch: it has arrived, or was dropped with a reason. A batch that was neither has no answer.
-#[derive(Debug)]
-pub struct Answer {
+/// What is remembered of a batch.
+#[derive(Clone, Debug)]
+pub struct Sent {
     /// The batch's number.
     pub batch: u64,
     /// The progresses it moves.
@@ -68,7 +73,8 @@ impl Reader {
             drops: context.drops.clone(),
             gauges: Gauges { meter: context.meter.clone(), receiver: context.id.to_string() },
             unsaved: Some(0),
-            ever_saved: false,
+            saved: None,
+            is_parted: false,
         }
     }
 
@@ -77,15 +83,28 @@ impl Reader {
         self.watch.folders()
     }
 
+    /// Its receiver is gone. What it knows is kept only if no other one, which a reload has started, keeps the checkpoint.
+    #[must_use]
+    pub fn parted(self) -> Reader {
+        Reader { is_parted: true, ..self }
+    }
+
     /// One step. Answers the batches made.
     pub fn step(&mut self, step: Step) -> Vec<Filled> {
-        for answer in step.answers {
-            for id in answer.parts {
+        for sent in step.taken {
+            for id in sent.parts {
                 if let Some(progress) = self.watch.progress_mut(id) {
-                    progress.answered(answer.batch);
+                    progress.taken(sent.batch);
                 }
             }
-            self.unsaved = Some(self.unsaved.unwrap_or(0) + answer.bytes);
+        }
+        for sent in step.arrived {
+            for id in sent.parts {
+                if let Some(progress) = self.watch.progress_mut(id) {
+                    progress.answered(sent.batch);
+                }
+            }
+            self.unsaved = Some(self.unsaved.unwrap_or(0) + sent.bytes);
         }
         if step.look {
             let watched = self.watch.watched();
@@ -111,7 +130,7 @@ impl Reader {
             self.unsaved.get_or_insert(0);
         }
         let much = self.unsaved.is_some_and(|bytes| bytes >= UNSAVED_BYTES);
-        if step.last || filled.is_empty() || much || !self.ever_saved {
+        if step.last || filled.is_empty() || much || self.saved.is_none() {
             self.save(step.now.instant);
         }
         filled
@@ -127,11 +146,12 @@ impl Reader {
     }
 
     fn save(&mut self, now: Instant) {
-        if self.unsaved.is_none() {
+        let is_others = || checkpoint::print(&*self.files, &self.checkpoint) != self.saved;
+        if self.unsaved.is_none() || self.is_parted && is_others() {
             return;
         }
         match checkpoint::save(&*self.files, &self.checkpoint, self.watch.progress()) {
-            Ok(()) => (self.unsaved, self.ever_saved) = (None, true),
+            Ok(saved) => (self.unsaved, self.saved) = (None, Some(saved)),
             Err(error) => {
                 let path = self.checkpoint.display();
                 self.watch.complaints.warn(

@@ -48,6 +48,10 @@ pub struct Settings {
     pub on_truncate: OnTruncate,
     /// Whether files are removed when everything has arrived.
     pub delete_after_read: bool,
+    /// Whether a file is read only while nobody has it for himself.
+    pub acquire_fs_lock: bool,
+    /// Whether what was read may leave the page cache.
+    pub file_cache_advise: bool,
     compression: Compression,
     include_file: IncludeFile,
 }
@@ -140,6 +144,8 @@ impl Settings {
             most_open: (config.max_concurrent_files / 2).max(1),
             on_truncate: config.on_truncate,
             delete_after_read: config.delete_after_read,
+            acquire_fs_lock: config.acquire_fs_lock,
+            file_cache_advise: config.file_cache_advise,
             compression: match (config.compression.as_deref(), config.lines.format) {
                 (Some("gzip"), _) => Compression::Gzip,
                 (Some("auto"), _) | (None, Some(Format::DynamoTrace)) => Compression::ByName,

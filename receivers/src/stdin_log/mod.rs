@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::file_log::feed::{Feed, Filled, IncludeFile, LineConfig, LineSettings, Now, Offer, Retry};
+use crate::file_log::feed::{Feed, IncludeFile, LineConfig, LineSettings, Now, Offer, Retry};
 
 /// The scope of every record.
 const SCOPE: &str = "slipring/stdin_log";
@@ -93,7 +93,6 @@ impl StdinLog {
         life.ready();
         let drops = self.context.drops.clone();
         let offer = Offer { next, retry: self.retry, life: life.clone(), drops };
-        let mut number = 0;
         let mut over = false;
         while !over {
             over = self.collect(&mut input, &life).await?;
@@ -104,9 +103,8 @@ impl StdinLog {
             if batch.is_empty() {
                 continue;
             }
-            number += 1;
             let offered = batch.clone();
-            if offer.clone().make(Filled { batch, number, parts: Vec::new() }).await.is_none() {
+            if !offer.clone().make(batch).await {
                 let reason = Reason::new("stopped", "the pipeline refused them until the stop");
                 self.context.drops.record_batch(&offered, offered.items(), &reason);
             }

@@ -150,4 +150,16 @@ impl File for Recorded {
     fn stat(&self) -> io::Result<FileStat> {
         self.file.stat()
     }
+
+    fn lock(&self) -> io::Result<bool> {
+        self.file.lock()
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.file.unlock()
+    }
+
+    fn forget(&self, from: u64, len: u64) {
+        self.file.forget(from, len);
+    }
 }

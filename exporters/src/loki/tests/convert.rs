@@ -3,6 +3,7 @@
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, KeyValueList, any_value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use pipeline::Batch;
+use pipeline::buffers::Buffers;
 use pipeline::config::testing::decode;
 use pipeline::testing::{World, count};
 use prost::Message;
@@ -26,9 +27,9 @@ fn pushed_after(yaml: &str, batch: &Batch, times: &Times) -> (PushRequest, World
     let world = World::new();
     let config: Config = decode(&format!("endpoint: http://loki\n{yaml}")).unwrap();
     let adjusted = Adjusted::new(&world.context("loki"));
-    let (streams, _) = convert(&config, &adjusted, batch, TIME + 99, times).unwrap();
-    let push = streams.cut(0, usize::MAX, usize::MAX).unwrap();
-    (PushRequest::decode(push.request.body.as_slice()).unwrap(), world)
+    let (streams, _) = convert(&config, &adjusted, batch, TIME + 99, times, Vec::new()).unwrap();
+    let push = streams.cut(0, usize::MAX, usize::MAX, &Buffers::default()).unwrap();
+    (PushRequest::decode(push.request.body).unwrap(), world)
 }
 
 #[track_caller]
@@ -152,6 +153,19 @@ fn ids_severity_and_attributes_are_structured_metadata_and_the_line_stays_raw() 
     check(BARE, &batch, &[stream, &entry(&all)]);
     check(&format!("{BARE}\nstructured_metadata: ids"), &batch, &[stream, &entry(&format!(" {ids}"))]);
     check(&format!("{BARE}\nstructured_metadata: none"), &batch, &[stream, &entry("")]);
+}
+
+#[test]
+fn what_the_line_shows_is_not_stored_beside_it_unless_asked_for() {
+    let line = r#"{"message":"hi","model":"m","status":200}"#;
+    let mut status = attributes(&[("model", "m"), ("status", "200"), ("message", "changed"), ("log.file.name", "f")]);
+    status[1].value = Some(AnyValue { value: Some(any_value::Value::IntValue(200)) });
+    let record = LogRecord { attributes: status, ..record(1, line, &[]) };
+    let batch = batch(vec![resource(&[], vec![record])]);
+    let stream = r#"{service_name="unknown_service"}"#;
+    check(BARE, &batch, &[stream, &format!("  1 {line:?} message=changed log_file_name=f")]);
+    let all = format!("  1 {line:?} model=m status=200 message=changed log_file_name=f");
+    check(&format!("{BARE}\nstructured_metadata: all"), &batch, &[stream, &all]);
 }
 
 #[test]
@@ -290,7 +304,7 @@ fn a_small_request_cannot_ask_for_more_entries_than_there_is_memory_for() {
     let records = (0..5000).map(|i| record(i, "", &[])).collect();
     let batch = batch(vec![resource(&[("long", &long)], records)]);
     let (streams, dropped) =
-        convert(&config, &Adjusted::new(&world.context("loki")), &batch, TIME, &Times::default()).unwrap();
+        convert(&config, &Adjusted::new(&world.context("loki")), &batch, TIME, &Times::default(), Vec::new()).unwrap();
     let (counts, left) = (dropped.into_counts(), streams.byte_len());
     assert_eq!((counts.len(), counts[0].0.code), (1, "expansion_limit"));
     assert!((400..1000).contains(&counts[0].1) && left < 257 << 20, "{counts:?}, {left} bytes");

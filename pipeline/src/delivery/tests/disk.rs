@@ -67,6 +67,17 @@ async fn a_batch_is_answered_when_the_disk_has_it_and_gone_from_there_when_deliv
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sender_that_has_the_data_still_need_not_keep_them_when_the_disk_has_them() {
+    let (files, far) = (disk(), ScriptedExporter::new());
+    let bench = on(&files, &far, |_| {}).await;
+    far.always(Answer::Hang);
+    let (fate, told) = crate::fate::Fate::new(false);
+    assert_eq!(bench.front.consume(logs(["a"]).with_fate(fate)).await, Ok(()));
+    assert_eq!(told.await, Ok(crate::fate::Settled::Done));
+    bench.delivery.close(Instant::now() + secs(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_dead_process_had_answered_is_delivered_by_the_next() {
     let (files, far) = (disk(), ScriptedExporter::new());
     far.always(Answer::retry("busy"));

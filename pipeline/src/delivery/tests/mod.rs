@@ -4,6 +4,7 @@ mod answers;
 mod batching;
 mod day;
 mod disk;
+mod fates;
 mod model;
 mod queueing;
 mod retrying;

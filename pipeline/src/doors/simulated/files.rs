@@ -24,6 +24,10 @@ struct Tree {
     inodes: HashMap<u64, Inode>,
     faults: HashMap<PathBuf, io::ErrorKind>,
     locks: BTreeSet<PathBuf>,
+    /// Inodes that somebody else has for himself.
+    taken: BTreeSet<u64>,
+    /// Bytes that will not be read again, as somebody has said.
+    forgotten: u64,
     /// Bytes that still fit, where that is bounded.
     space: Option<usize>,
     opened: usize,
@@ -55,7 +59,9 @@ impl VirtualFiles {
     /// An empty tree whose files are modified at the times of that clock.
     pub fn new(clock: Clock) -> VirtualFiles {
         let (names, inodes, faults) = (BTreeMap::new(), HashMap::new(), HashMap::new());
-        let tree = Tree { clock, names, inodes, faults, locks: BTreeSet::new(), space: None, opened: 0, input: None };
+        let (locks, taken) = (BTreeSet::new(), BTreeSet::new());
+        let tree =
+            Tree { clock, names, inodes, faults, locks, taken, forgotten: 0, space: None, opened: 0, input: None };
         VirtualFiles { tree: Arc::new(Mutex::new(tree)) }
     }
 
@@ -131,6 +137,23 @@ impl VirtualFiles {
     /// The inode number of a file.
     pub fn inode(&self, path: impl AsRef<Path>) -> u64 {
         self.tree().inode(path.as_ref()).expect("the file is there")
+    }
+
+    /// Somebody else locks a file for himself.
+    pub fn take_lock(&self, path: impl AsRef<Path>) {
+        let inode = self.inode(path);
+        self.tree().taken.insert(inode);
+    }
+
+    /// He gives the lock back.
+    pub fn give_lock(&self, path: impl AsRef<Path>) {
+        let inode = self.inode(path);
+        self.tree().taken.remove(&inode);
+    }
+
+    /// Bytes of all files that will not be read again, as was said of them.
+    pub fn forgotten(&self) -> u64 {
+        self.tree().forgotten
     }
 
     /// Lets everything that is done with that path fail so: opening, replacing, looking into the folder.
@@ -448,6 +471,18 @@ impl File for Opened {
 
     fn stat(&self) -> io::Result<FileStat> {
         Ok(self.files.tree().stat(self.inode))
+    }
+
+    fn lock(&self) -> io::Result<bool> {
+        Ok(!self.files.tree().taken.contains(&self.inode))
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn forget(&self, _: u64, len: u64) {
+        self.files.tree().forgotten += len;
     }
 }
 

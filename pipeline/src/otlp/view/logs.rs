@@ -1,8 +1,8 @@
 //! View of log records.
 
 use super::super::fields::log_record;
-use super::super::wire::{Fields, WireError};
-use super::{AnyValue, KeyValues, View, id};
+use super::super::wire::{Field, Fields, WireError};
+use super::{AnyValue, KeyValue, KeyValues, View, id};
 
 /// `LogRecord`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,25 +44,47 @@ impl<'a> View<'a> for LogRecord<'a> {
             event_name: "",
         };
         for field in Fields::new(raw) {
-            let field = field?;
-            match field.number {
-                log_record::TIME => out.time = field.value.fixed64()?,
-                log_record::OBSERVED_TIME => out.observed_time = field.value.fixed64()?,
-                log_record::SEVERITY_NUMBER => out.severity_number = field.value.uint32()?,
-                log_record::SEVERITY_TEXT => out.severity_text = field.value.text()?,
-                log_record::BODY => out.body = AnyValue::view(field.value.bytes()?)?,
-                log_record::FLAGS => out.flags = field.value.fixed32()?,
-                log_record::TRACE_ID => out.trace_id_bytes = field.value.bytes()?,
-                log_record::SPAN_ID => out.span_id_bytes = field.value.bytes()?,
-                log_record::EVENT_NAME => out.event_name = field.value.text()?,
-                _ => {}
-            }
+            out.take(field?)?;
         }
         Ok(out)
     }
 }
 
 impl<'a> LogRecord<'a> {
+    /// The record and its attributes, which are appended, in one pass.
+    ///
+    /// # Errors
+    /// When the record or an attribute is malformed.
+    pub fn with_attributes(raw: &'a [u8], attributes: &mut Vec<KeyValue<'a>>) -> Result<Self, WireError> {
+        let mut out = LogRecord { raw, ..LogRecord::view(&[])? };
+        for field in Fields::new(raw) {
+            let field = field?;
+            if field.number == log_record::ATTRIBUTES {
+                attributes.push(KeyValue::view(field.value.bytes()?)?);
+            } else {
+                out.take(field)?;
+            }
+        }
+        Ok(out)
+    }
+
+    #[inline]
+    fn take(&mut self, field: Field<'a>) -> Result<(), WireError> {
+        match field.number {
+            log_record::TIME => self.time = field.value.fixed64()?,
+            log_record::OBSERVED_TIME => self.observed_time = field.value.fixed64()?,
+            log_record::SEVERITY_NUMBER => self.severity_number = field.value.uint32()?,
+            log_record::SEVERITY_TEXT => self.severity_text = field.value.text()?,
+            log_record::BODY => self.body = AnyValue::view(field.value.bytes()?)?,
+            log_record::FLAGS => self.flags = field.value.fixed32()?,
+            log_record::TRACE_ID => self.trace_id_bytes = field.value.bytes()?,
+            log_record::SPAN_ID => self.span_id_bytes = field.value.bytes()?,
+            log_record::EVENT_NAME => self.event_name = field.value.text()?,
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Its attributes.
     pub fn attributes(&self) -> KeyValues<'a> {
         KeyValues::new(self.raw, log_record::ATTRIBUTES)

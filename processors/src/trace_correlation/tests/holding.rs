@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pipeline::fate::{Fate, Settled};
 use pipeline::{Refused, Signal};
 use tokio::time::{Instant, advance, sleep, timeout};
 
@@ -72,6 +73,18 @@ async fn what_nobody_takes_before_the_end_is_in_the_ledger() {
     setup.world.tasks.close();
     setup.world.tasks.wait().await;
     assert_eq!(setup.world.dropped("trace_correlation"), [("logs".to_owned(), "shutdown".to_owned(), 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_takes_before_the_end_is_its_senders_where_he_has_it_still() {
+    let setup = Setup::from_memory("{}");
+    setup.sink(Signal::Logs).always(Err(Refused::retry("shutting_down", "closed")));
+    let (fate, told) = Fate::new(false);
+    setup.send(asks(1).with_fate(fate)).await.unwrap();
+    let closing = timeout(Duration::from_secs(5), setup.stages[Signal::Logs.index()].close()).await;
+    assert!(closing.is_err());
+    assert_eq!(told.await, Ok(Settled::Missed));
+    assert_eq!(setup.world.dropped("trace_correlation"), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! Calendar time to nanoseconds since 1970, and the one timestamp layout that needs no config: RFC 3339 and its relatives.
 
+use super::zone::Zone;
+
 /// A calendar time as a line gives it; the fields are checked when it is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Civil {
@@ -33,21 +35,26 @@ impl Civil {
     /// Nanoseconds since 1970, where that is a time from 1970 to 2554. Without a zone it is UTC; without a year it is in
     /// the year of `now_nanos`, or in the year before where that would be more than seven days ahead.
     pub fn unix_nanos(&self, now_nanos: u64) -> Option<u64> {
+        self.unix_nanos_in(&Zone::UTC, now_nanos)
+    }
+
+    /// The same; without a zone it is in that one.
+    pub fn unix_nanos_in(&self, zone: &Zone, now_nanos: u64) -> Option<u64> {
         match self.year {
-            Some(year) => self.in_year(year),
+            Some(year) => self.in_year(year, zone),
             None => {
                 let now = now_nanos / 1_000_000_000;
                 let year = year_of(i64::try_from(now).ok()? / DAY_SECONDS);
                 let week_ahead = now_nanos.saturating_add(7 * DAY_SECONDS.unsigned_abs() * 1_000_000_000);
-                match self.in_year(year) {
+                match self.in_year(year, zone) {
                     Some(nanos) if nanos <= week_ahead => Some(nanos),
-                    _ => self.in_year(year - 1),
+                    _ => self.in_year(year - 1, zone),
                 }
             }
         }
     }
 
-    fn in_year(&self, year: i64) -> Option<u64> {
+    fn in_year(&self, year: i64, zone: &Zone) -> Option<u64> {
         let Civil { month, day, hour, minute, second, nanos, .. } = *self;
         let bad = !(1..=12).contains(&month)
             || !(1..=days_in_month(year, month)).contains(&day)
@@ -61,7 +68,8 @@ impl Civil {
         }
         let days = days_since_1970(year, month, day);
         let of_day = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
-        let seconds = days * DAY_SECONDS + of_day - self.offset.unwrap_or(0);
+        let shown = days * DAY_SECONDS + of_day;
+        let seconds = shown - self.offset.unwrap_or_else(|| zone.offset(shown));
         u64::try_from(seconds).ok()?.checked_mul(1_000_000_000)?.checked_add(u64::from(nanos))
     }
 }

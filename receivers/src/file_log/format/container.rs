@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use pipeline::json::{Members, Raw};
+
 use super::civil::{Civil, rfc3339};
-use super::json::{Members, Raw};
 
 /// What a runtime says of a piece of output.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,11 +2,13 @@
 //! once, its fields go straight into the record, and the body is the whole line, because dashboards search the line's
 //! text for trace ids.
 
+use std::sync::LazyLock;
+
+use pipeline::json::{JsonError, Members, Raw, Str};
 use pipeline::otlp::write::Scalar;
 use smallvec::SmallVec;
 
 use super::civil::{Civil, rfc3339};
-use super::json::{JsonError, Members, Raw, Str};
 use super::record::{Record, span_id, trace_flags, trace_id};
 use super::severity::Severity;
 use crate::file_log::facts::Facts;
@@ -39,43 +41,83 @@ pub enum Fields {
 }
 
 impl Fields {
+    #[inline]
     fn of(self, key: &str) -> Use {
         match self {
-            Fields::Dynamo => dynamo(key),
-            Fields::Usual => usual(key),
-            Fields::Container => match usual(key) {
-                Use::Attribute => dynamo(key),
-                known => known,
-            },
+            Fields::Dynamo => DYNAMO.of(key).unwrap_or(Use::BodyOnly),
+            Fields::Usual => USUAL.of(key).unwrap_or(Use::Attribute),
+            Fields::Container => USUAL.of(key).or_else(|| DYNAMO.of(key)).unwrap_or(Use::BodyOnly),
         }
     }
 }
 
-/// Attributes of `dynamo_jsonl`: what requests, workers and models are found by. Everything else stays in the line.
-fn dynamo(key: &str) -> Use {
-    match key {
-        "time" => Use::Time,
-        "level" => Use::Level,
-        "trace_id" => Use::TraceId,
-        "span_id" => Use::SpanId,
-        "trace_flags" => Use::TraceFlags,
-        "target" | "message" | "span_name" | "x_request_id" | "request_id" | "method" | "uri" | "status" | "model"
-        | "namespace" | "component" | "endpoint" | "phase" | "error" | "error_type" | "request.outcome"
-        | "input_tokens" | "output_tokens" | "ttft_ms" | "avg_itl_ms" | "time.duration_us" | "dynamo.component"
-        | "dynamo.request.id" | "dynamo.session.id" => Use::Attribute,
-        "worker_id" | "prefill_worker_id" | "decode_worker_id" | "instance_id" | "dp_rank" => Use::Id,
-        _ => Use::BodyOnly,
-    }
+/// Fields of `dynamo_jsonl`, with as attributes what requests, workers and models are found by. Everything else stays in the
+/// line.
+static DYNAMO: LazyLock<Names> = LazyLock::new(|| {
+    Names::new(&[
+        (Use::Time, &["time"]),
+        (Use::Level, &["level"]),
+        (Use::TraceId, &["trace_id"]),
+        (Use::SpanId, &["span_id"]),
+        (Use::TraceFlags, &["trace_flags"]),
+        (Use::Attribute, &["target", "message", "span_name", "x_request_id", "request_id", "method", "uri", "status"]),
+        (Use::Attribute, &["model", "namespace", "component", "endpoint", "phase", "error", "error_type"]),
+        (Use::Attribute, &["request.outcome", "input_tokens", "output_tokens", "ttft_ms", "avg_itl_ms"]),
+        (Use::Attribute, &["time.duration_us", "dynamo.component", "dynamo.request.id", "dynamo.session.id"]),
+        (Use::Id, &["worker_id", "prefill_worker_id", "decode_worker_id", "instance_id", "dp_rank"]),
+    ])
+});
+
+/// The usual names for time, level and trace context.
+static USUAL: LazyLock<Names> = LazyLock::new(|| {
+    Names::new(&[
+        (Use::Time, &["time", "timestamp", "@timestamp", "ts"]),
+        (Use::Level, &["level", "severity", "lvl", "levelname", "log.level"]),
+        (Use::TraceId, &["trace_id", "traceId", "traceid", "trace.id"]),
+        (Use::SpanId, &["span_id", "spanId", "spanid", "span.id"]),
+        (Use::TraceFlags, &["trace_flags", "traceFlags"]),
+    ])
+});
+
+/// Names of fields with their use, found by a few of their bytes instead of one comparison after the other.
+struct Names {
+    slots: [Option<(&'static str, Use)>; Names::SLOTS],
 }
 
-fn usual(key: &str) -> Use {
-    match key {
-        "time" | "timestamp" | "@timestamp" | "ts" => Use::Time,
-        "level" | "severity" | "lvl" | "levelname" | "log.level" => Use::Level,
-        "trace_id" | "traceId" | "traceid" | "trace.id" => Use::TraceId,
-        "span_id" | "spanId" | "spanid" | "span.id" => Use::SpanId,
-        "trace_flags" | "traceFlags" => Use::TraceFlags,
-        _ => Use::Attribute,
+impl Names {
+    const SLOTS: usize = 256;
+
+    fn new(uses: &[(Use, &[&'static str])]) -> Names {
+        let mut slots = [None; Names::SLOTS];
+        for (purpose, names) in uses {
+            for name in *names {
+                let mut slot = Names::slot(name);
+                while slots[slot].is_some() {
+                    slot = (slot + 1) % Names::SLOTS;
+                }
+                slots[slot] = Some((*name, *purpose));
+            }
+        }
+        Names { slots }
+    }
+
+    #[inline]
+    fn of(&self, name: &str) -> Option<Use> {
+        let mut slot = Names::slot(name);
+        while let Some((known, purpose)) = self.slots[slot] {
+            if known == name {
+                return Some(purpose);
+            }
+            slot = (slot + 1) % Names::SLOTS;
+        }
+        None
+    }
+
+    #[inline]
+    fn slot(name: &str) -> usize {
+        let byte = |byte: Option<&u8>| usize::from(byte.copied().unwrap_or(0));
+        let bytes = name.as_bytes();
+        (name.len() * 37 + byte(bytes.first()) * 5 + byte(bytes.last()) * 11) % Names::SLOTS
     }
 }
 

@@ -2,10 +2,10 @@
 
 pub mod civil;
 pub mod container;
-pub mod json;
 pub mod jsonl;
 pub mod payload;
 pub mod record;
 pub mod severity;
 pub mod text;
 pub mod trace;
+pub mod zone;

@@ -1,7 +1,7 @@
 //! What a row of Dynamo's request trace says of a request's payload: whole requests with their prompts, headers and
 //! responses, if Dynamo was told to write them. What it says about the payload stays.
 
-use super::json::{Members, Raw};
+use pipeline::json::{Members, Raw};
 
 /// What stands in the place of what is masked, as a JSON string.
 const MASK: &str = "\"****\"";

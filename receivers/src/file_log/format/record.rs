@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pipeline::buffers::Buffers;
 use pipeline::otlp::fields::{log_record, request, resource, resource_group, scope, scope_group};
 use pipeline::otlp::wire::{LEN, varint_len, write_varint};
 use pipeline::otlp::write::{Open, Scalar, Writer};
@@ -45,6 +46,9 @@ pub struct Requests {
     growing: Vec<Growing>,
     items: usize,
     bytes: usize,
+    buffers: Buffers,
+    /// Bytes of the request that was finished last: the next one may be as large.
+    last: usize,
 }
 
 #[derive(Debug)]
@@ -77,14 +81,16 @@ impl Requests {
             Some(back) => self.growing.len() - 1 - back,
             None => {
                 let room = 4 * (1 + varint_len(u64::MAX)) + group.resource.len() + group.scope.len();
-                let records = Writer::onto(vec![0; room]);
+                let mut buffer = self.buffers.take(room.max(self.last));
+                buffer.resize(room, 0);
+                let records = Writer::onto(buffer);
                 self.growing.push(Growing { group: group.clone(), records, room });
                 self.growing.len() - 1
             }
         };
         let writer = &mut self.growing[index].records;
         let before = writer.len();
-        let open = Some(writer.open(scope_group::ITEMS));
+        let open = Some(writer.open_long(scope_group::ITEMS));
         Record { writer, open, before, items: &mut self.items, bytes: &mut self.bytes }
     }
 
@@ -92,14 +98,15 @@ impl Requests {
     pub fn take(&mut self) -> Batch {
         let items = std::mem::take(&mut self.items);
         self.bytes = 0;
-        let parts = self.growing.drain(..).filter(|g| g.records.len() > g.room).map(Growing::finish);
-        Batch::from_parts(Signal::Logs, parts, items)
+        self.last = self.growing.iter().map(|g| g.records.len()).max().unwrap_or(0);
+        let whole = self.growing.drain(..).filter(|g| g.records.len() > g.room);
+        Batch::from_parts(Signal::Logs, whole.map(|g| g.finish(&self.buffers)), items)
     }
 }
 
 impl Growing {
     /// The whole request: what comes before the records is written into the room in front of them.
-    fn finish(self) -> bytes::Bytes {
+    fn finish(self, buffers: &Buffers) -> bytes::Bytes {
         let Growing { group, records, room } = self;
         let records_len = records.len() - room;
         let scope_logs = group.scope.len() + records_len;
@@ -112,7 +119,7 @@ impl Growing {
         let mut all = records.into_vec();
         let start = room - head.len();
         all[start..room].copy_from_slice(&head);
-        bytes::Bytes::from(all).slice(start..)
+        buffers.lend(all).slice(start..)
     }
 }
 
@@ -225,13 +232,27 @@ fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != 2 * N {
         return None;
     }
-    let digit = |b: u8| (b as char).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let mut out = [0; N];
+    let mut all = 0;
     for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
+        *byte = high << 4 | low;
+        all |= high | low;
     }
-    Some(out)
+    (all < 16).then_some(out)
 }
+
+/// What a byte is as a hex digit; 255 for none.
+const DIGITS: [u8; 256] = {
+    let mut digits = [u8::MAX; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        digits[b"0123456789abcdef"[digit as usize] as usize] = digit;
+        digits[b"0123456789ABCDEF"[digit as usize] as usize] = digit;
+        digit += 1;
+    }
+    digits
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,10 @@
 //! Rows of Dynamo's trace files, `dynamo.request.trace.v1` and `dynamo.fpm.trace.v1`: each an object, alone or in the
 //! envelope `{"timestamp":…,"event":{…}}` of the compressed files.
 
+use pipeline::json::{Members, Raw};
 use pipeline::otlp::write::Scalar;
 use smallvec::SmallVec;
 
-use super::json::{Members, Raw};
 use super::jsonl::number_of;
 use super::record::Record;
 use super::severity::Severity;

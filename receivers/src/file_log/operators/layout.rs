@@ -4,12 +4,13 @@ use std::fmt;
 
 use super::value::Value;
 use crate::file_log::format::civil::{Civil, fraction, zone};
+use crate::file_log::format::zone::Zone;
 
 /// How a timestamp is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// A calendar time.
-    Calendar(Vec<Item>),
+    /// A calendar time, in that zone where it says none.
+    Calendar(Vec<Item>, Zone),
     /// A number since 1970.
     Epoch(Epoch),
 }
@@ -95,7 +96,7 @@ impl Layout {
                 _ => "",
             };
             if !expanded.is_empty() {
-                let Layout::Calendar(inner) = Layout::strptime(expanded)? else { continue };
+                let Layout::Calendar(inner, _) = Layout::strptime(expanded)? else { continue };
                 items.extend(inner);
                 continue;
             }
@@ -217,9 +218,20 @@ impl Layout {
     /// The time that a value states, in nanoseconds since 1970.
     pub fn read(&self, value: &Value<'_>, now_nanos: u64) -> Option<u64> {
         match (self, value) {
-            (Layout::Calendar(items), Value::Text(text)) => calendar_time(items, text)?.unix_nanos(now_nanos),
+            (Layout::Calendar(items, zone), Value::Text(text)) => {
+                calendar_time(items, text)?.unix_nanos_in(zone, now_nanos)
+            }
             (Layout::Epoch(epoch), value) => epoch.read(value),
-            (Layout::Calendar(_), _) => None,
+            (Layout::Calendar(..), _) => None,
+        }
+    }
+
+    /// The same with times in that zone where they say none.
+    #[must_use]
+    pub fn in_zone(self, zone: Zone) -> Layout {
+        match self {
+            Layout::Calendar(items, _) => Layout::Calendar(items, zone),
+            epoch @ Layout::Epoch(_) => epoch,
         }
     }
 }
@@ -241,7 +253,7 @@ fn calendar(items: Vec<Item>) -> Result<Layout, LayoutError> {
             "has no directive of a date or time in it; a layout looks like %Y-%m-%dT%H:%M:%S.%f%z".into(),
         ));
     }
-    Ok(Layout::Calendar(joined))
+    Ok(Layout::Calendar(joined, Zone::UTC))
 }
 
 fn calendar_time(items: &[Item], text: &str) -> Option<Civil> {
@@ -409,6 +421,15 @@ mod tests {
 
     /// 2026-01-02T00:00:00Z.
     const NOW: u64 = 1_767_312_000_000_000_000;
+
+    #[test]
+    fn times_without_a_zone_are_in_that_of_the_layout() {
+        let berlin = || Zone::named("Europe/Berlin").unwrap();
+        let layout = Layout::strptime("%Y-%m-%d %H:%M:%S").unwrap().in_zone(berlin());
+        check(&layout, "2026-07-15 12:00:00", Some(1_784_109_600_000_000_000));
+        let own = Layout::strptime("%Y-%m-%d %H:%M:%S%z").unwrap().in_zone(berlin());
+        check(&own, "2026-07-15 12:00:00Z", Some(1_784_116_800_000_000_000));
+    }
 
     fn check(layout: &Layout, text: &str, want: Option<u64>) {
         assert_eq!(layout.read(&Value::text(text), NOW), want, "{text}");

@@ -14,6 +14,7 @@ use super::layout::Layout;
 use super::value::Value;
 use crate::file_log::format::record::{span_id, trace_flags, trace_id};
 use crate::file_log::format::severity::Severity;
+use crate::file_log::format::zone::Zone;
 
 /// Why an operator could not work on an entry.
 pub type Failed = Cow<'static, str>;
@@ -28,10 +29,8 @@ pub struct Time {
 impl Time {
     /// Checks and compiles the settings that stand at `path`.
     pub fn build(config: &TimeConfig, path: &str, problems: &mut Vec<Problem>) -> Option<Time> {
-        if !matches!(config.location.as_deref(), None | Some("" | "UTC" | "Etc/UTC")) {
-            let message = "only UTC is carried out: write offsets into the times (%z), or leave it out";
-            problems.push(Problem::at(format!("{path}.location"), message));
-        }
+        let zone = Zone::named(config.location.as_deref().unwrap_or_default());
+        let zone = zone.map_err(|why| problems.push(Problem::at(format!("{path}.location"), why))).unwrap_or_default();
         let from = required(config.parse_from.as_ref(), path, "parse_from", problems);
         if config.layout.is_empty() {
             let message = "is missing; a layout looks like %Y-%m-%dT%H:%M:%S.%f%z";
@@ -44,7 +43,7 @@ impl Time {
             LayoutType::Epoch => Layout::epoch(&config.layout),
         };
         let layout = layout.map_err(|e| problems.push(Problem::at(format!("{path}.layout"), e.to_string()))).ok()?;
-        Some(Time { from: from?, layout })
+        Some(Time { from: from?, layout: layout.in_zone(zone) })
     }
 
     /// Reads it.

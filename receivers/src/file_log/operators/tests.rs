@@ -401,7 +401,7 @@ fn everything_wrong_with_operators_is_said_at_once() {
 operators:
   - type: json_parser
     if: now() > 3
-    timestamp: { parse_from: attributes.t, layout: '%Q', location: Europe/Berlin }
+    timestamp: { parse_from: attributes.t, layout: '%Q', location: Europe/Berln }
     severity: { mapping: { bad: x } }
   - { type: json_parser, output: nowhere }
   - { type: noop, id: json_parser }
@@ -418,7 +418,7 @@ operators:
     for want in [
         "`now` is not understood",
         "unknown directive %Q",
-        "only UTC is carried out",
+        "\"Europe/Berln\" is no time zone",
         "is no severity",
         "needs \"parse_from\"",
         "the id \"a\" is taken",

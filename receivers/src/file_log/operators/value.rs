@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
+use pipeline::json::{JsonError, Raw, Scanner};
 use pipeline::otlp::fields::{any_value, key_value};
 use pipeline::otlp::write::{Scalar, Writer};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
-
-use crate::file_log::format::json::{JsonError, Raw, Scanner};
 
 /// A value of any type.
 #[derive(Clone, Debug, PartialEq)]

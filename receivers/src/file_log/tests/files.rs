@@ -178,6 +178,33 @@ async fn attributes_may_be_expressions() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_that_somebody_has_for_himself_is_read_when_he_is_done_where_locks_are_asked_for() {
+    for (settings, at_once) in [("acquire_fs_lock: true", lines(3, 4)), ("", lines(1, 4))] {
+        let rig = Rig::new(settings);
+        rig.files.put("/logs/a.log", numbered(1, 2));
+        rig.files.take_lock("/logs/a.log");
+        rig.files.put("/logs/b.log", numbered(3, 4));
+        let running = rig.start().await;
+        assert_eq!(rig.lines_after(2).await, at_once);
+        rig.files.give_lock("/logs/a.log");
+        assert_eq!(rig.lines_after(2).await.len(), 4 - at_once.len());
+        running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_system_is_told_what_will_not_be_read_again_where_that_is_asked_for() {
+    for (settings, forgotten) in [("file_cache_advise: true", 14), ("", 0)] {
+        let rig = Rig::new(settings);
+        rig.files.put("/logs/a.log", numbered(1, 2));
+        let running = rig.start().await;
+        rig.lines_after(1).await;
+        assert_eq!(rig.files.forgotten(), forgotten);
+        running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_logs_pipeline_nothing_is_read() {
     let rig = Rig::new("");
     rig.files.put("/logs/a.log", "a\n");
@@ -202,7 +229,6 @@ format: json
 operators: [{ type: noop }]
 compression: lz4
 delete_after_read: true
-acquire_fs_lock: true
 storage: file_storage
 multiline: { line_start_pattern: '(', omit_pattern: true }
 header: { pattern: '^#', metadata_operators: [{ type: key_value_parser, delimiter: '' }] }
@@ -225,7 +251,6 @@ include_file_nam: true
         "leave out `format` or `operators`",
         "must be gzip or auto",
         "'settings::delete_after_read': needs `start_at: beginning`",
-        "files are never locked",
         "offsets are kept in the data directory without any extension",
         "'settings::multiline::line_start_pattern'",
         "'settings::header::metadata_operators[0]::delimiter'",

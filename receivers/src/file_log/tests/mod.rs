@@ -11,6 +11,7 @@ mod restarts;
 mod rotation;
 mod together;
 mod torture;
+mod window;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -83,6 +83,29 @@ async fn a_file_that_was_renamed_and_replaced_meanwhile_is_found_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn large_files_that_were_moved_meanwhile_go_on_where_they_were_left() {
+    let rig = Rig::new("include: ['/logs/*']");
+    let line = |name: &str, i: usize| format!("{name} {i} {}\n", "x".repeat(990));
+    for name in ["a", "b"] {
+        rig.files.put(format!("/logs/{name}.log"), (0..3000).map(|i| line(name, i)).collect::<String>());
+    }
+    let running = rig.start().await;
+    assert_eq!(rig.lines_after(4).await.len(), 6000);
+    running.stop().await;
+    for name in ["a", "b"] {
+        rig.files.append(format!("/logs/{name}.log"), line(name, 3000));
+        rig.files.mv(format!("/logs/{name}.log"), format!("/logs/{name}.log.1"));
+    }
+    rig.files.put("/logs/a.log", line("a", 3001));
+    let running = rig.start().await;
+    let mut got = rig.lines_after(2).await;
+    got.sort();
+    let want = [line("a", 3000), line("a", 3001), line("b", 3000)].map(|line| line.trim_end().to_owned());
+    assert_eq!(got, want);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_that_was_copied_and_cut_meanwhile_is_found_again_in_its_copy() {
     let rig = Rig::new("include: ['/logs/*']");
     rig.files.put("/logs/a.log", numbered(1, 300));

@@ -137,6 +137,25 @@ async fn a_copy_that_is_seen_before_the_file_is_cut_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_and_its_copy_that_are_both_written_after_the_cut_are_both_read() {
+    let rig = Rig::new("include: ['/logs/*']");
+    rig.files.put("/logs/a.log", numbered(1, 200));
+    let running = rig.start().await;
+    assert_eq!(rig.lines_after(1).await, lines(1, 200));
+    rig.files.copy("/logs/a.log", "/logs/a.log.1");
+    rig.files.truncate("/logs/a.log", 0);
+    let mut got = Vec::new();
+    for i in (201..220).step_by(2) {
+        rig.files.append("/logs/a.log", numbered(i, i));
+        rig.files.append("/logs/a.log.1", numbered(i + 1, i + 1));
+        got.extend(rig.lines_after(1).await);
+    }
+    got.sort();
+    assert_eq!(got, lines(201, 220));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_that_is_copied_out_of_the_pattern_and_cut_goes_on_from_its_beginning() {
     let rig = Rig::new("");
     rig.files.put("/logs/a.log", numbered(1, 100));

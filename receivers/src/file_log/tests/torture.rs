@@ -1,7 +1,7 @@
-//! Writers that rotate at random, a pipeline that refuses at random, an agent that is killed at random: every line arrives,
-//! in the order of its file, and few arrive twice.
+//! Writers that rotate at random, a pipeline that refuses at random and delivers later what it has taken, an agent that is
+//! killed at random: every line arrives, in the order of its file, and few arrive twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use pipeline::Signal;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::*;
 
 /// Rounds, unless `SLIPRING_TORTURE_ROUNDS` says another number.
-const ROUNDS: u64 = 500;
+const ROUNDS: u64 = 3000;
 /// Rounds with the same files; then everything begins anew.
 const ROUNDS_EACH: u64 = 125;
 
@@ -30,16 +30,22 @@ impl Dice {
     }
 }
 
-/// Takes its time, refuses often, and notes what it has taken and when.
+/// A pipeline: it takes its time, refuses often, has what it takes in a queue, and notes what has arrived and when.
 struct Moody {
     dice: Mutex<Dice>,
-    taken: Mutex<Vec<(String, Instant)>>,
+    queue: Mutex<VecDeque<Batch>>,
+    came: Notify,
+    arrived: Mutex<Vec<(String, Instant)>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Consumer for Moody {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Outcome> {
         let (wait, refuse) = {
-            let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut dice = lock(&self.dice);
             (dice.roll(150), dice.roll(4) == 0)
         };
         Box::pin(async move {
@@ -47,11 +53,72 @@ impl Consumer for Moody {
             if refuse {
                 return Err(Refused::retry("moody", "not now"));
             }
-            let now = Instant::now();
-            let lines = bodies(&[batch]).into_iter().map(|line| (line, now));
-            self.taken.lock().unwrap_or_else(PoisonError::into_inner).extend(lines);
+            lock(&self.queue).push_back(batch);
+            self.came.notify_one();
             Ok(())
         })
+    }
+}
+
+impl Moody {
+    /// Brings what is in the queue to the far side, one batch after the other.
+    async fn deliver(&self) {
+        loop {
+            let wait = lock(&self.dice).roll(300);
+            sleep(Duration::from_millis(wait)).await;
+            let next = lock(&self.queue).pop_front();
+            match next {
+                Some(batch) => self.arrive(batch),
+                None => self.came.notified().await,
+            }
+        }
+    }
+
+    fn arrive(&self, batch: Batch) {
+        let now = Instant::now();
+        lock(&self.arrived).extend(bodies(&[batch]).into_iter().map(|line| (line, now)));
+    }
+
+    /// The end of the process: some of what is in the queue arrives still.
+    fn drain(&self) {
+        let mut queue = std::mem::take(&mut *lock(&self.queue));
+        while let Some(batch) = queue.pop_front() {
+            if lock(&self.dice).roll(6) == 0 {
+                // What comes behind would overtake it.
+                queue.push_front(batch);
+                break;
+            }
+            self.arrive(batch);
+        }
+        queue.iter().for_each(|batch| batch.fate().unwrap().miss());
+    }
+}
+
+/// An agent: the receiver, and what delivers.
+struct Agent {
+    receiver: Running,
+    delivers: JoinHandle<()>,
+}
+
+impl Agent {
+    async fn start(rig: &Rig, next: &Arc<Moody>) -> Agent {
+        let delivers = next.clone();
+        let delivers = rig.world.tasks.spawn(async move { delivers.deliver().await });
+        Agent { receiver: rig.start_into(Outputs::none().with(Signal::Logs, next.clone())).await, delivers }
+    }
+
+    async fn kill(self, next: &Moody) {
+        self.delivers.abort();
+        self.receiver.kill().await;
+        lock(&next.queue).clear();
+    }
+
+    async fn stop(self, next: &Moody) {
+        self.receiver.stop().await;
+        self.delivers.abort();
+        next.drain();
+        // The receiver keeps what is known by now.
+        sleep(Duration::from_millis(1)).await;
     }
 }
 
@@ -121,12 +188,16 @@ async fn torture(seed: u64, rounds: u64) {
         "include: ['/logs/*']\nforce_flush_period: 0\nmax_concurrent_files: 8\nfingerprint_size: 64\n\
          retry_on_failure: {{ initial_interval: 20ms, max_interval: 100ms }}\n{held}"
     ));
-    let next = Arc::new(Moody { dice: Mutex::new(Dice(seed ^ 77)), taken: Mutex::default() });
-    let outputs = Outputs::none().with(Signal::Logs, next.clone());
+    let next = Arc::new(Moody {
+        dice: Mutex::new(Dice(seed ^ 77)),
+        queue: Mutex::default(),
+        came: Notify::new(),
+        arrived: Mutex::default(),
+    });
     let mut logs: Vec<_> = ['a', 'b', 'c']
         .map(|name| Log { name, segment: 0, line: 0, rotated: 0, open: String::new(), written: Vec::new() })
         .into();
-    let mut running = Some(rig.start_into(outputs.clone()).await);
+    let mut running = Some(Agent::start(&rig, &next).await);
     let mut deaths = Vec::new();
     for _ in 0..rounds {
         let log = &mut logs[usize::try_from(dice.roll(3)).unwrap()];
@@ -140,37 +211,37 @@ async fn torture(seed: u64, rounds: u64) {
             16 => {
                 if let Some(running) = running.take() {
                     deaths.push(Instant::now());
-                    running.kill().await;
+                    running.kill(&next).await;
                 }
             }
             17 => {
                 if let Some(running) = running.take() {
-                    running.stop().await;
+                    running.stop(&next).await;
                 }
             }
             _ => {}
         }
         if running.is_none() && dice.roll(3) == 0 {
-            running = Some(rig.start_into(outputs.clone()).await);
+            running = Some(Agent::start(&rig, &next).await);
         }
         sleep(Duration::from_millis(dice.roll(300))).await;
     }
     logs.iter_mut().for_each(|log| log.end_line(&rig.files));
     if running.is_none() {
-        running = Some(rig.start_into(outputs).await);
+        running = Some(Agent::start(&rig, &next).await);
     }
     sleep(Duration::from_secs(120)).await;
     if let Some(running) = running {
-        running.stop().await;
+        running.stop(&next).await;
     }
-    judge(seed, &logs, &next.taken.lock().unwrap_or_else(PoisonError::into_inner), &deaths);
+    judge(seed, &logs, &lock(&next.arrived), &deaths);
 }
 
-fn judge(seed: u64, logs: &[Log], taken: &[(String, Instant)], deaths: &[Instant]) {
+fn judge(seed: u64, logs: &[Log], arrived: &[(String, Instant)], deaths: &[Instant]) {
     let mut first: HashMap<&str, Instant> = HashMap::new();
     let mut newest: BTreeMap<&str, &str> = BTreeMap::new();
     let mut again = 0;
-    for (line, at) in taken {
+    for (line, at) in arrived {
         if let Some(before) = first.get(line.as_str()) {
             again += 1;
             let near = |death: &&Instant| **death >= *before && **death - *before < Duration::from_secs(3);
