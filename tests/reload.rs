@@ -2,6 +2,8 @@
 //! deliver arrives, and no request is refused.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -264,4 +266,76 @@ fn a_plan_says_what_a_reload_would_change_and_no_secret() {
     assert_eq!(against("old.yaml", "nothing.yaml").0, Some(1));
     let (code, said) = plan(folder.path(), &variables, &["--config", "old.yaml", "--running", "http://127.0.0.1:9"]);
     assert!(code == Some(1) && said.contains("is a slipring running there"), "{said}");
+}
+
+/// A scrape target with one series; its address.
+fn target() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it listens").to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\nconnection: close";
+            let _ = stream.write_all(format!("{head}\r\n\r\na 1\n").as_bytes());
+        }
+    });
+    address
+}
+
+/// How many samples and how many staleness markers a target's resources have in the file.
+fn scraped(file: &Path, target: &str) -> (usize, usize) {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let (mut samples, mut marks) = (0, 0);
+    for line in text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
+        let resources = line["resourceMetrics"].as_array().cloned().unwrap_or_default();
+        for resource in resources.iter().filter(|resource| resource["resource"].to_string().contains(target)) {
+            let text = resource["scopeMetrics"].to_string();
+            let stale = text.matches("\"flags\":1").count();
+            (samples, marks) = (samples + text.matches("\"timeUnixNano\"").count() - stale, marks + stale);
+        }
+    }
+    (samples, marks)
+}
+
+#[test]
+fn a_target_that_stays_is_scraped_on_and_one_that_is_gone_is_marked_stale() {
+    let (stays, goes) = (target(), target());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (path, out) = (folder.path().join("config.yaml"), folder.path().join("out.jsonl"));
+    let write = |targets: &str| {
+        let config = format!(
+            "receivers:
+  prometheus:
+    stale_on_shutdown: true
+    config:
+      global: {{scrape_interval: 300ms, scrape_timeout: 300ms}}
+      scrape_configs: [{{job_name: j, static_configs: [{{targets: [{targets}]}}]}}]
+exporters: {{file: {{path: out.jsonl}}}}
+service: {{pipelines: {{metrics: {{receivers: [prometheus], exporters: [file]}}}}}}
+"
+        );
+        fs::write(&path, config).expect("the folder is writable");
+    };
+    write(&format!("'{stays}', '{goes}'"));
+    let slipring = Slipring::start(&path, folder.path(), &[]);
+    let samples = |target: &str, at_least: usize| {
+        eventually(Duration::from_secs(20), "scrapes come", || match scraped(&out, target) {
+            (samples, _) if samples >= at_least => Ok(()),
+            other => Err(format!("{target}: {other:?}")),
+        });
+    };
+    samples(&stays, 12);
+    samples(&goes, 12);
+    write(&format!("'{stays}'"));
+    slipring.process.signal("HUP");
+    eventually(Duration::from_secs(20), "the series and the five of the target are marked", || {
+        let (_, marks) = scraped(&out, &goes);
+        if marks == 6 { Ok(()) } else { Err(format!("{marks} marks\n{}", slipring.process.printed())) }
+    });
+    let (before, marks) = scraped(&out, &stays);
+    assert_eq!(marks, 0, "it stays");
+    samples(&stays, before + 12);
+    assert_eq!((scraped(&out, &stays).1, scraped(&out, &goes).1), (0, 6));
+    slipring.stop();
+    assert_eq!((scraped(&out, &stays).1, scraped(&out, &goes).1), (6, 6), "at its end it marks what it was asked to");
 }
