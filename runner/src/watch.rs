@@ -20,6 +20,8 @@ pub(crate) fn stamps(paths: &[PathBuf]) -> BTreeMap<PathBuf, Option<(Duration, u
 /// Waits until one of the files is another than it was.
 pub(crate) fn changed(paths: &[PathBuf], before: &BTreeMap<PathBuf, Option<(Duration, u64)>>) {
     let Ok(runtime) = Builder::new_current_thread().enable_time().build() else { return };
+    // A timer belongs to the runtime that it is made in.
+    let _inside = runtime.enter();
     while stamps(paths) == *before {
         runtime.block_on(tokio::time::sleep(EVERY));
     }
