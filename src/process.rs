@@ -79,6 +79,7 @@ async fn live(
     warn(&loaded);
     let surroundings = surroundings();
     telemetry::process::register(&surroundings.meter, surroundings.doors.files.clone());
+    surroundings.health.describe(plan.pipelines.clone());
     let _status = surroundings.pages.add("/status", surroundings.health.page());
     let description = telemetry::process::describe(&surroundings.meter, &plan.telemetry.resource);
     let (wishes, mut wished) = mpsc::channel(MOST_WISHES);
