@@ -148,7 +148,8 @@ async fn a_day_with_outages_costs_a_queue_on_disk_nothing() {
         assert_eq!((outcome.refused, outcome.dropped), (0, 0));
         assert_eq!(outcome.delivered, outcome.taken);
         assert_eq!(bench.close(secs(60)).await, 0);
-        assert!(bytes_on(&files) <= 128 << 10, "space is given back: {} bytes are left", bytes_on(&files));
+        // A few segments, of which the last are written to.
+        assert!(bytes_on(&files) <= 4 * (64 << 10), "space is given back: {} bytes are left", bytes_on(&files));
     }
 }
 
