@@ -255,7 +255,7 @@ pub struct SortBy {
     pub regex_key: String,
     /// As what; required.
     pub sort_type: SortType,
-    /// The zone of times; only UTC.
+    /// The zone of times that say none; empty for UTC.
     pub location: String,
     /// The layout of times, as `strptime` has it.
     pub format: Text,
