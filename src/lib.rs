@@ -31,7 +31,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use pipeline::Registry;
-use pipeline::config::report::{Diagnostic, Report, Rule, Style};
+use pipeline::config::report::{self, Diagnostic, Report, Rule, Style};
 use pipeline::config::{ComponentId, Format, Inputs, Loaded, Redact, Surroundings, load, print, print_with_origins};
 use pipeline::doors::Doors;
 use pipeline::graph::Failure;
@@ -194,8 +194,8 @@ fn diagnostic(loaded: &Loaded, failure: &Failure) -> Diagnostic {
 fn show(report: &Report, findings: Findings) {
     let text = match findings {
         Findings::Text => String::new(),
-        Findings::Json => report.json().to_string() + "\n",
-        Findings::Sarif => report.sarif(env!("CARGO_PKG_VERSION")).to_string() + "\n",
+        Findings::Json => report::json(&[report]).to_string() + "\n",
+        Findings::Sarif => report::sarif(&[report], env!("CARGO_PKG_VERSION")).to_string() + "\n",
     };
     if findings != Findings::Text {
         let _ = io::stdout().write_all(text.as_bytes());

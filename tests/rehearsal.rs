@@ -1,6 +1,7 @@
 //! `slipring test`, `record` and `replay` as a user runs them; and the tests of every config in `configs/`.
 
 use std::fs;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -147,6 +148,104 @@ fn a_broken_test_file_says_everything_at_its_place_and_exits_with_2() {
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.contains("a.yaml:"), "{}", ran.err);
     assert_eq!(slipring(&["test", "/nonexistent/a.test.yaml"]).code, Some(2));
+}
+
+#[test]
+fn every_format_says_what_is_wrong_with_files_and_where_a_test_failed() {
+    let broken = "tests:\n  - name: a\n    expect:\n      lokki: []\n";
+    let ran = run(CONFIG, broken, &["--format", "json"]);
+    let json: Value = serde_json::from_str(&ran.out).expect("JSON");
+    let problems = &json["problems"];
+    assert_eq!((ran.code, &problems["errors"], &json["passed"]), (Some(2), &1.into(), &0.into()), "{}", ran.out);
+    let first = &problems["diagnostics"][0];
+    assert_eq!((&first["line"], &first["column"], &first["end_column"]), (&4.into(), &7.into(), &12.into()), "{first}");
+    assert_eq!(first["help"][0], "did you mean `loki`?");
+
+    let ran = run(CONFIG, broken, &["--format", "junit"]);
+    assert_eq!(ran.code, Some(2));
+    for part in
+        ["tests=\"1\" failures=\"0\" errors=\"1\"", "<error message=\"the config has no lokki", "did you mean `loki`?"]
+    {
+        assert!(ran.out.contains(part), "no {part:?} in:\n{}", ran.out);
+    }
+    assert!(ran.err.contains("a.test.yaml:4:7: error"), "people read it, too: {}", ran.err);
+
+    let results = |config: &str, test: &str| {
+        let ran = run(config, test, &["--format", "sarif"]);
+        let log: Value = serde_json::from_str(&ran.out).expect("JSON");
+        (ran.code, log["runs"][0]["results"].as_array().expect("a list").clone())
+    };
+    let (code, all) = results(CONFIG, broken);
+    assert_eq!((code, all.len(), &all[0]["ruleId"]), (Some(2), 1, &"reference".into()), "{all:?}");
+    let (code, all) = results(CONFIG, "tests:\n  - name: bad\n    expect: {otlp_grpc: [a]}\n");
+    assert_eq!((code, all.len(), &all[0]["ruleId"]), (Some(1), 1, &"test".into()), "{all:?}");
+    let location = &all[0]["locations"][0]["physicalLocation"];
+    assert_eq!(location["region"]["startLine"], 3, "{location}");
+    assert!(all[0]["message"]["text"].as_str().is_some_and(|text| text.starts_with("bad: exporter otlp_grpc: ")));
+    let (code, all) = results(&CONFIG.replace("  otlp_grpc:", "  otlp_http: {endpoint: 5d}\n  otlp_grpc:"), broken);
+    assert_eq!(code, Some(2));
+    assert!(all.iter().any(|one| {
+        one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+            .as_str()
+            .is_some_and(|uri| uri.ends_with("/a.yaml"))
+    }));
+}
+
+#[test]
+fn problems_that_tests_share_are_said_once_and_warnings_do_not_keep_tests_from_running() {
+    let (folder, path) = files("receivers: {otlp: {}}", "tests: [{name: a}, {name: b, env: {A: b}}]");
+    fs::write(folder.path().join("b.test.yaml"), "config: a.yaml\ntests: [{name: a}]").expect("it is written");
+    let other = folder.path().join("b.test.yaml").display().to_string();
+    let ran = slipring(&["test", &path.display().to_string(), &other]);
+    assert_eq!((ran.code, ran.err.matches("at least one protocol").count()), (Some(2), 1), "{}", ran.err);
+
+    let old = CONFIG.replace("otlp_grpc", "otlp");
+    let test = format!("tests: [{{name: a, inputs: {{otlp: [{}]}}, expect: {{otlp: [a]}}}}]", span("a"));
+    let ran = run(&old, &test, &[]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("warning: "), "{}", ran.err);
+    assert!(ran.out.contains("1 passed"), "{}", ran.out);
+}
+
+#[test]
+fn tests_run_again_when_their_config_or_they_change() {
+    let test = |name: &str| {
+        format!("tests: [{{name: a, inputs: {{otlp: [{}]}}, expect: {{otlp_grpc: [{name}]}}}}]", span("a"))
+    };
+    let (folder, path) = files(CONFIG, &test("b"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_slipring"))
+        .args(["test", "--watch", &path.display().to_string()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("slipring runs");
+    let (sender, lines) = std::sync::mpsc::sync_channel(100);
+    let stdout = std::io::BufReader::new(child.stdout.take().expect("its output"));
+    std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    // Rounds follow one another until one says this: a file may be read while it is half written.
+    let until = |part: &str| {
+        let mut said = Vec::new();
+        while !said.iter().any(|line: &String| line.contains(part)) {
+            match lines.recv_timeout(Duration::from_secs(60)) {
+                Ok(line) => said.push(line),
+                Err(_) => panic!("no {part:?} in {said:#?}"),
+            }
+        }
+    };
+    let config = folder.path().join("a.yaml");
+    until("0 passed, 1 failed");
+    until("waiting for changes of 2 files");
+    fs::write(&path, test("a")).expect("it is written");
+    until("1 passed");
+    until("waiting");
+    fs::write(&config, CONFIG.replace("receivers: [otlp]", "receivers: [none]")).expect("it is written");
+    until("waiting");
+    fs::write(&config, CONFIG.replace("value: test", "value: other")).expect("it is written");
+    until("1 passed");
+    child.kill().expect("it still runs");
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("a.yaml:"), "what was wrong in between is said: {said}");
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn loaded(registry: &Registry, case: &Case, tree: Node) -> Option<Prepared> {
         data_dir: PathBuf::from(DATA_DIR),
     };
     let loaded = of_tree(tree, Report::default(), registry, &surroundings);
-    Some(Prepared { plan: loaded.plan?, tree: Arc::new(loaded.tree), report: loaded.report })
+    Some(Prepared { plan: loaded.plan?, tree: Arc::new(loaded.tree), report: Arc::new(loaded.report) })
 }
 
 /// Takes a processor out of all pipelines; `false` where none has it.

@@ -42,6 +42,7 @@ pub use replay::{ReplayOptions, replay};
 use prepare::{Configs, Prepared, check_ids};
 use rehearse::Verdict;
 use suite::{Reader, Suite};
+use watch::Watch;
 
 /// A test failed.
 const FAILED: u8 = 1;
@@ -81,9 +82,12 @@ pub enum Format {
     Junit,
     /// One JSON object.
     Json,
+    /// SARIF 2.1.0, for what shows findings beside the lines: problems, and tests that failed.
+    Sarif,
 }
 
 /// What became of all tests.
+#[derive(Default)]
 pub(crate) struct Results {
     /// By file.
     pub suites: Vec<(Suite, Vec<Finished>)>,
@@ -93,6 +97,8 @@ pub(crate) struct Results {
     pub took: Duration,
     /// What the tests exercise, by file; empty where nobody asked.
     pub coverage: Vec<coverage::Coverage>,
+    /// What is wrong with test files and configs, or at least worth a look.
+    pub problems: Vec<Arc<Report>>,
 }
 
 /// A test that has run.
@@ -109,48 +115,38 @@ pub(crate) struct Finished {
 /// 1 when a test failed, 2 when a test file or a config is broken.
 pub fn test(registry: &Registry, options: &Options) -> ExitCode {
     loop {
-        let mut paths = options.files.clone();
-        let before = watch::stamps(&paths);
-        let code = once(registry, options, &mut paths);
+        let watch = Watch::default();
+        let code = once(registry, options, &watch);
         if !options.watch {
             return ExitCode::from(code);
         }
-        say(&format!("waiting for changes of {} files; Ctrl-C ends it\n", paths.len()));
-        let mut stamps = watch::stamps(&paths);
-        stamps.extend(before);
-        watch::changed(&paths, &stamps);
+        say(&format!("waiting for changes of {} files; Ctrl-C ends it\n", watch.count()));
+        watch.changed();
     }
 }
 
-/// Runs the tests once; answers the exit code, and adds the files that they depend on.
-fn once(registry: &Registry, options: &Options, paths: &mut Vec<PathBuf>) -> u8 {
+/// Runs the tests once; answers the exit code. `watch` learns which files they depend on.
+fn once(registry: &Registry, options: &Options, watch: &Watch) -> u8 {
     let clock = Doors::real().clock;
     let began = clock.now();
-    let (mut suites, mut broken) = (Vec::new(), Vec::new());
+    let (mut suites, mut problems) = (Vec::new(), Vec::new());
     for path in &options.files {
-        match load(registry, path) {
+        match load(registry, path, watch) {
             Ok(suite) => suites.push(suite),
-            Err(report) => broken.push(report),
+            Err(report) => problems.push(Arc::new(report)),
         }
     }
-    let mut configs = Configs::new(registry, options.builtin);
+    let mut configs = Configs::new(registry, options.builtin, watch);
     let mut ready = Vec::new();
     for suite in &mut suites {
-        let named = suite.cases.iter().flat_map(|case| &case.setting.configs);
-        paths.extend(named.filter(|name| !name.contains(':')).map(PathBuf::from));
-        match prepared(suite, &mut configs) {
-            Ok(all) => ready.push(all),
-            Err(mut reports) => broken.append(&mut reports),
-        }
+        ready.push(prepared(suite, &mut configs, &mut problems));
     }
-    paths.sort();
-    paths.dedup();
-    if !broken.is_empty() {
-        let style = if io::stderr().is_terminal() { Style::Terminal } else { Style::Plain };
-        broken.iter().for_each(|report| _ = io::stderr().write_all(report.render(style).as_bytes()));
+    if problems.iter().any(|report| report.errors() > 0) {
+        say_results(&Results { problems, ..Results::default() }, options.format);
         return BROKEN;
     }
     let mut results = run(suites, &ready, options);
+    results.problems = problems;
     results.took = clock.now().saturating_sub(began);
     if options.coverage || options.least_coverage.is_some() {
         let of = |((suite, finished), ready): (&(Suite, Vec<Finished>), &Vec<Ready>)| {
@@ -158,11 +154,7 @@ fn once(registry: &Registry, options: &Options, paths: &mut Vec<PathBuf>) -> u8 
         };
         results.coverage = results.suites.iter().zip(&ready).map(of).collect();
     }
-    say(&match options.format {
-        Format::Text => report::text(&results, io::stdout().is_terminal()),
-        Format::Junit => report::junit(&results),
-        Format::Json => report::json(&results),
-    });
+    say_results(&results, options.format);
     if options.update {
         return update(&results);
     }
@@ -192,8 +184,7 @@ fn run(suites: Vec<Suite>, ready: &[Vec<Ready>], options: &Options) -> Results {
     for (suite, one) in finished {
         by_suite[suite].push(one);
     }
-    let suites = suites.into_iter().zip(by_suite).collect();
-    Results { suites, left_out, took: Duration::ZERO, coverage: Vec::new() }
+    Results { suites: suites.into_iter().zip(by_suite).collect(), left_out, ..Results::default() }
 }
 
 /// Writes what came into the test files; answers the exit code.
@@ -220,6 +211,23 @@ fn update(results: &Results) -> u8 {
     code
 }
 
+/// Prints what became of the tests; what is wrong with files goes to standard error where people, not programs, read it.
+fn say_results(results: &Results, format: Format) {
+    let style = if io::stderr().is_terminal() { Style::Terminal } else { Style::Plain };
+    let broken = results.problems.iter().any(|report| report.errors() > 0);
+    if matches!(format, Format::Text | Format::Junit) {
+        let problems = results.problems.iter().map(|report| report.render(style));
+        problems.for_each(|text| _ = io::stderr().write_all(text.as_bytes()));
+    }
+    match format {
+        Format::Text if broken => {}
+        Format::Text => say(&report::text(results, io::stdout().is_terminal())),
+        Format::Junit => say(&report::junit(results)),
+        Format::Json => say(&report::json(results)),
+        Format::Sarif => say(&report::sarif(results)),
+    }
+}
+
 /// Prints a result. A reader that has gone away is no failure of ours.
 fn say(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
@@ -232,8 +240,8 @@ struct Ready {
     reloads: Vec<Arc<Prepared>>,
 }
 
-fn load(registry: &Registry, path: &Path) -> Result<Suite, Report> {
-    let read = Doors::real().files.read_small(path, MOST_BYTES).map_err(|error| error.to_string());
+fn load(registry: &Registry, path: &Path, watch: &Watch) -> Result<Suite, Report> {
+    let read = watch.read(path, MOST_BYTES).map_err(|error| error.to_string());
     let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()));
     let text = match text {
         Ok(text) => text,
@@ -245,34 +253,36 @@ fn load(registry: &Registry, path: &Path) -> Result<Suite, Report> {
             return Err(report);
         }
     };
-    let suite = Reader::read(registry, path, &text);
+    let suite = Reader::read(registry, watch, path, &text);
     if suite.report.errors() > 0 { Err(suite.report) } else { Ok(suite) }
 }
 
-/// The configs of a suite's tests; or everything that is wrong with them.
-fn prepared(suite: &mut Suite, configs: &mut Configs<'_>) -> Result<Vec<Ready>, Vec<Report>> {
+/// The configs of a suite's tests, as far as they can be used; what there is to say about them and the suite goes to
+/// `problems`, once.
+fn prepared(suite: &mut Suite, configs: &mut Configs<'_>, problems: &mut Vec<Arc<Report>>) -> Vec<Ready> {
+    let mut note = |report: &Arc<Report>| {
+        let is_known = |known: &Arc<Report>| Arc::ptr_eq(known, report) || known.diagnostics == report.diagnostics;
+        if !report.diagnostics.is_empty() && !problems.iter().any(is_known) {
+            problems.push(report.clone());
+        }
+    };
     let mut out = Vec::new();
-    let mut broken: Vec<Arc<Report>> = Vec::new();
     for case in &suite.cases {
         let mut get = |setting| {
-            configs.get(setting, &case.files).map_err(|report| {
-                if !broken.iter().any(|known| Arc::ptr_eq(known, &report) || known.diagnostics == report.diagnostics) {
-                    broken.push(report);
-                }
-            })
+            let config = configs.get(setting, &case.files);
+            note(config.as_ref().map_or_else(|report| report, |config| &config.report));
+            config.ok()
         };
-        let Ok(config) = get(&case.setting) else { continue };
-        let reloads: Vec<_> = case.reloads.iter().filter_map(|(_, setting, _)| get(setting).ok()).collect();
+        let config = get(&case.setting);
+        let reloads: Vec<_> = case.reloads.iter().filter_map(|(_, setting, _)| get(setting)).collect();
+        let Some(config) = config else { continue };
         let all: Vec<_> = [config.clone()].into_iter().chain(reloads.iter().cloned()).collect();
         check_ids(case, &all, &mut suite.report);
         out.push(Ready { config, reloads });
     }
-    let mut reports: Vec<Report> = broken.iter().map(|report| Report::clone(report)).collect();
-    if suite.report.errors() > 0 {
-        suite.report.sort();
-        reports.push(suite.report.clone());
-    }
-    if reports.is_empty() { Ok(out) } else { Err(reports) }
+    suite.report.sort();
+    note(&Arc::new(suite.report.clone()));
+    out
 }
 
 /// Does all work on as many threads as the machine has cores; answers in the order of the work.

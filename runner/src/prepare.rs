@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pipeline::Registry;
-use pipeline::config::report::{Diagnostic, Report};
+use pipeline::config::report::{Diagnostic, Report, Rule};
 use pipeline::config::tree::{At, Node};
 use pipeline::config::{ComponentId, Inputs, Surroundings, load};
-use pipeline::doors::Doors;
 use pipeline::plan::Plan;
 
 use crate::suite::{Case, Setting};
+use crate::watch::Watch;
 
 /// No config is larger.
 const MOST_BYTES: usize = 16 << 20;
@@ -27,13 +27,14 @@ pub struct Prepared {
     /// The merged and expanded config.
     pub tree: Arc<Node>,
     /// The texts it was read from, for places.
-    pub report: Report,
+    pub report: Arc<Report>,
 }
 
 /// Configs by what they are read from.
 pub struct Configs<'a> {
     registry: &'a Registry,
     builtin: &'static [(&'static str, &'static str)],
+    watch: &'a Watch,
     known: HashMap<Key, Result<Arc<Prepared>, Arc<Report>>>,
 }
 
@@ -42,8 +43,12 @@ type Key = (Setting, Vec<(PathBuf, Bytes)>);
 
 impl<'a> Configs<'a> {
     /// None yet.
-    pub fn new(registry: &'a Registry, builtin: &'static [(&'static str, &'static str)]) -> Configs<'a> {
-        Configs { registry, builtin, known: HashMap::new() }
+    pub fn new(
+        registry: &'a Registry,
+        builtin: &'static [(&'static str, &'static str)],
+        watch: &'a Watch,
+    ) -> Configs<'a> {
+        Configs { registry, builtin, watch, known: HashMap::new() }
     }
 
     /// The config of a setting.
@@ -52,15 +57,17 @@ impl<'a> Configs<'a> {
     /// What is wrong with it.
     pub fn get(&mut self, setting: &Setting, files: &BTreeMap<PathBuf, Bytes>) -> Result<Arc<Prepared>, Arc<Report>> {
         let files: Vec<_> = files.iter().map(|(path, contents)| (path.clone(), contents.clone())).collect();
-        let (registry, builtin) = (self.registry, self.builtin);
+        let (registry, builtin, watch) = (self.registry, self.builtin, self.watch);
         let key = (setting.clone(), files);
-        self.known.entry(key).or_insert_with_key(|(setting, files)| read(registry, builtin, setting, files)).clone()
+        let config = self.known.entry(key);
+        config.or_insert_with_key(|(setting, files)| read(registry, builtin, watch, setting, files)).clone()
     }
 }
 
 fn read(
     registry: &Registry,
     builtin: &'static [(&'static str, &'static str)],
+    watch: &Watch,
     setting: &Setting,
     files: &[(PathBuf, Bytes)],
 ) -> Result<Arc<Prepared>, Arc<Report>> {
@@ -68,10 +75,10 @@ fn read(
     let named: HashSet<PathBuf> =
         setting.configs.iter().map(|c| PathBuf::from(c.trim_start_matches("file:"))).collect();
     let files: HashMap<PathBuf, Bytes> = files.iter().cloned().collect();
-    let real = Doors::real().files;
+    let watch = watch.clone();
     let read_file = move |path: &Path| match files.get(path) {
         Some(contents) => Ok(contents.to_vec()),
-        None if named.contains(path) => real.read_small(path, MOST_BYTES),
+        None if named.contains(path) => watch.read(path, MOST_BYTES),
         None => Err(io::Error::new(io::ErrorKind::NotFound, "a test has only the files that it names under `files`")),
     };
     let surroundings = Surroundings {
@@ -81,7 +88,10 @@ fn read(
     };
     let loaded = load(&inputs, registry, &surroundings);
     match loaded.plan {
-        Some(plan) => Ok(Arc::new(Prepared { plan, tree: Arc::new(loaded.tree), report: loaded.report })),
+        Some(plan) => {
+            let (tree, report) = (Arc::new(loaded.tree), Arc::new(loaded.report));
+            Ok(Arc::new(Prepared { plan, tree, report }))
+        }
         None => Err(Arc::new(loaded.report)),
     }
 }
@@ -106,9 +116,9 @@ pub fn check_ids(case: &Case, prepared: &[Arc<Prepared>], report: &mut Report) {
 
 fn unknown(kind: &str, id: &str, at: At, known: &[String]) -> Diagnostic {
     if known.iter().any(|known| known == id) {
-        return Diagnostic::error(at, format!("no pipeline uses {id}, though {kind} has it"));
+        return Diagnostic::error(at, format!("no pipeline uses {id}, though {kind} has it")).rule(Rule::Reference);
     }
-    let diagnostic = Diagnostic::error(at, format!("the config has no {id} in its {kind}"));
+    let diagnostic = Diagnostic::error(at, format!("the config has no {id} in its {kind}")).rule(Rule::Reference);
     match pipeline::config::nearest(id, known.iter().map(String::as_str)) {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
         None => diagnostic.help(format!("it has: {}", known.join(", "))),

@@ -21,6 +21,7 @@ use crate::input::{Change, What};
 use crate::play::Player;
 use crate::prepare::{Configs, Prepared};
 use crate::suite::{Case, PageText};
+use crate::watch::Watch;
 use crate::{BROKEN, FAILED, load};
 
 /// What to replay.
@@ -40,11 +41,12 @@ pub struct ReplayOptions {
 
 /// Replays; answers the exit code: 0 when everything was taken, 1 when not, 2 when the test file is broken.
 pub fn replay(registry: &Registry, options: &ReplayOptions) -> ExitCode {
-    let suite = match load(registry, &options.file) {
+    let watch = Watch::default();
+    let suite = match load(registry, &options.file, &watch) {
         Ok(suite) => suite,
         Err(report) => return broken(&report.render(pipeline::config::report::Style::Plain)),
     };
-    let mut configs = Configs::new(registry, options.builtin);
+    let mut configs = Configs::new(registry, options.builtin, &watch);
     let wanted = |case: &&Case| options.filter.as_ref().is_none_or(|filter| case.name.contains(filter.as_str()));
     let mut work = Vec::new();
     for case in suite.cases.iter().filter(wanted) {

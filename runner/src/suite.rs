@@ -20,6 +20,7 @@ use crate::driver::Driver;
 use crate::expected::{self, Expected, Number};
 use crate::input::{self, Input};
 use crate::own_metrics::Assertion;
+use crate::watch::Watch;
 use crate::world::{Effect, Page};
 
 use parts::{dropped, fault};
@@ -186,15 +187,17 @@ struct ReloadText {
 pub struct Reader<'a> {
     /// The components there are.
     pub registry: &'a Registry,
+    /// Through which files are read.
+    watch: &'a Watch,
     /// The folder of the file.
     folder: PathBuf,
 }
 
 impl<'a> Reader<'a> {
     /// Reads a file's text.
-    pub fn read(registry: &'a Registry, path: &Path, text: &str) -> Suite {
+    pub fn read(registry: &'a Registry, watch: &'a Watch, path: &Path, text: &str) -> Suite {
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        let reader = Reader { registry, folder };
+        let reader = Reader { registry, watch, folder };
         let document = read_whole::<FileText>(&path.display().to_string(), "test file", text);
         let (tree, mut report) = (document.tree, document.report);
         let mut suite =
@@ -350,7 +353,7 @@ impl<'a> Reader<'a> {
     /// A file of the machine, from the test file's folder.
     pub fn contents(&self, name: &str, at: At, report: &mut Report) -> Option<Bytes> {
         let path = self.folder.join(name);
-        match pipeline::doors::Doors::real().files.read_small(&path, MOST_BYTES) {
+        match self.watch.read(&path, MOST_BYTES) {
             Ok(contents) => Some(Bytes::from(contents)),
             Err(error) => {
                 report.push(Diagnostic::error(at, format!("cannot read {}: {error}", path.display())));

@@ -1,7 +1,9 @@
-//! Looks whether files have changed, for running tests again.
+//! The files that tests were read from, and whether they are others by now.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pipeline::doors::Doors;
@@ -10,19 +12,46 @@ use tokio::runtime::Builder;
 /// How often it looks.
 const EVERY: Duration = Duration::from_millis(300);
 
-/// When each file was changed, and how long it is; nothing for one that is not there.
-pub(crate) fn stamps(paths: &[PathBuf]) -> BTreeMap<PathBuf, Option<(Duration, u64)>> {
-    let files = Doors::real().files;
-    let stamp = |path: &PathBuf| files.stat(path).ok().map(|stat| (stat.modified, stat.len));
-    paths.iter().map(|path| (path.clone(), stamp(path))).collect()
+/// Reads files, and remembers what they were like just before. Clone is another handle on the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watch {
+    before: Arc<Mutex<BTreeMap<PathBuf, Stamp>>>,
 }
 
-/// Waits until one of the files is another than it was.
-pub(crate) fn changed(paths: &[PathBuf], before: &BTreeMap<PathBuf, Option<(Duration, u64)>>) {
-    let Ok(runtime) = Builder::new_current_thread().enable_time().build() else { return };
-    // A timer belongs to the runtime that it is made in.
-    let _inside = runtime.enter();
-    while stamps(paths) == *before {
-        runtime.block_on(tokio::time::sleep(EVERY));
+/// When a file was changed since 1970, and its length in bytes; nothing for one that is not there.
+type Stamp = Option<(Duration, u64)>;
+
+impl Watch {
+    /// A file's contents, of at most so many bytes.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn read(&self, path: &Path, most: usize) -> io::Result<Vec<u8>> {
+        // What it was like the first time counts: a change between two readings is a change.
+        self.before().entry(path.to_owned()).or_insert_with(|| stamp(path));
+        Doors::real().files.read_small(path, most)
     }
+
+    /// How many files were read.
+    pub fn count(&self) -> usize {
+        self.before().len()
+    }
+
+    /// Waits until one of them is another than it was.
+    pub fn changed(&self) {
+        let Ok(runtime) = Builder::new_current_thread().enable_time().build() else { return };
+        // A timer belongs to the runtime that it is made in.
+        let _inside = runtime.enter();
+        while self.before().iter().all(|(path, before)| stamp(path) == *before) {
+            runtime.block_on(tokio::time::sleep(EVERY));
+        }
+    }
+
+    fn before(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Stamp>> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stamp(path: &Path) -> Stamp {
+    Doors::real().files.stat(path).ok().map(|stat| (stat.modified, stat.len))
 }

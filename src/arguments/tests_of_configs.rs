@@ -16,7 +16,7 @@ pub(super) fn test() -> Command {
     let filter = Arg::new("filter").long("filter").value_name("TEXT").help("Only tests whose name contains this");
     let format = Arg::new("format")
         .long("format")
-        .value_parser(PossibleValuesParser::new(["text", "junit", "json"]))
+        .value_parser(PossibleValuesParser::new(["text", "junit", "json", "sarif"]))
         .default_value("text")
         .help("How results are written");
     let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
@@ -91,6 +91,7 @@ pub(super) fn test_options(matches: &ArgMatches) -> runner::Options {
     let format = match one("format").map(String::as_str) {
         Some("junit") => runner::Format::Junit,
         Some("json") => runner::Format::Json,
+        Some("sarif") => runner::Format::Sarif,
         _ => runner::Format::Text,
     };
     let files = matches.get_many::<String>("files").unwrap_or_default().map(PathBuf::from).collect();

@@ -8,6 +8,8 @@ mod formats;
 use super::secret::{REDACTED, userinfo};
 use super::tree::{At, Sources};
 
+pub use formats::{json, sarif};
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -61,11 +63,13 @@ pub enum Rule {
     NoEffect,
     /// What the config alone does not show, such as a certificate that cannot be read.
     Build,
+    /// A test of the config failed.
+    Test,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Rule; 10] = [
+    pub const ALL: [Rule; 11] = [
         Rule::Syntax,
         Rule::Source,
         Rule::Expansion,
@@ -76,6 +80,7 @@ impl Rule {
         Rule::Deprecated,
         Rule::NoEffect,
         Rule::Build,
+        Rule::Test,
     ];
 
     /// Its name in reports for programs.
@@ -91,6 +96,7 @@ impl Rule {
             Rule::Deprecated => "deprecated",
             Rule::NoEffect => "no-effect",
             Rule::Build => "build",
+            Rule::Test => "test",
         }
     }
 
@@ -107,6 +113,7 @@ impl Rule {
             Rule::Deprecated => "An older name that still works.",
             Rule::NoEffect => "A setting without effect.",
             Rule::Build => "A component cannot be built.",
+            Rule::Test => "A test of the config failed.",
         }
     }
 }

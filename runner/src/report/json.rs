@@ -1,5 +1,6 @@
 //! One JSON object, for programs.
 
+use pipeline::config::report::{self, Report};
 use serde_json::{Value, json};
 
 use super::lines;
@@ -30,6 +31,7 @@ pub(crate) fn json(results: &Results) -> String {
         .collect();
     let all = || results.suites.iter().flat_map(|(_, finished)| finished);
     let failed = all().filter(|one| !one.verdict.mismatches.is_empty()).count();
+    let problems: Vec<&Report> = results.problems.iter().map(|report| &**report).collect();
     let out = json!({
         "passed": all().count() - failed,
         "failed": failed,
@@ -37,6 +39,7 @@ pub(crate) fn json(results: &Results) -> String {
         "milliseconds": results.took.as_secs_f64() * 1e3,
         "files": suites,
         "coverage": coverage,
+        "problems": report::json(&problems),
     });
     format!("{out}\n")
 }

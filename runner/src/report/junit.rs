@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use pipeline::config::report::{Severity, Style};
+
 use super::lines;
 use crate::Results;
 
@@ -10,7 +12,19 @@ pub(crate) fn junit(results: &Results) -> String {
     let all = || results.suites.iter().flat_map(|(_, finished)| finished);
     let failed = all().filter(|one| !one.verdict.mismatches.is_empty()).count();
     let time = results.took.as_secs_f64();
-    _ = writeln!(out, "<testsuites tests=\"{}\" failures=\"{failed}\" time=\"{time:.3}\">", all().count());
+    let broken: Vec<_> = results.problems.iter().filter(|report| report.errors() > 0).collect();
+    let (tests, errors) = (all().count() + broken.len(), broken.len());
+    _ = writeln!(out, "<testsuites tests=\"{tests}\" failures=\"{failed}\" errors=\"{errors}\" time=\"{time:.3}\">");
+    for report in broken {
+        let Some(first) = report.diagnostics.iter().find(|d| d.severity == Severity::Error) else { continue };
+        let name = escaped(report.sources.name(first.at.source));
+        let place = format!("classname=\"{name}\" file=\"{name}\" line=\"{}\"", first.at.line);
+        let text = escaped(&report.render(Style::Plain));
+        _ = writeln!(out, "  <testsuite name=\"{name}\" tests=\"1\" failures=\"0\" errors=\"1\" time=\"0.000\">");
+        _ = writeln!(out, "    <testcase name=\"it can be used\" {place} time=\"0.000\">");
+        _ = writeln!(out, "      <error message=\"{}\">\n{text}      </error>", escaped(&first.message));
+        out.push_str("    </testcase>\n  </testsuite>\n");
+    }
     for (suite, finished) in &results.suites {
         let name = escaped(&suite.path.display().to_string());
         let failures = finished.iter().filter(|one| !one.verdict.mismatches.is_empty()).count();

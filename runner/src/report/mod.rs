@@ -2,10 +2,12 @@
 
 mod json;
 mod junit;
+mod sarif;
 mod text;
 
 pub(crate) use json::json;
 pub(crate) use junit::junit;
+pub(crate) use sarif::sarif;
 pub(crate) use text::text;
 
 use crate::compare::{Line, Mismatch};

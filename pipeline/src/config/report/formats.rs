@@ -5,9 +5,46 @@ use serde_json::{Value, json};
 use super::{Diagnostic, Report, Rule, Severity};
 use crate::config::tree::At;
 
+/// All diagnostics of reports with their places, and how many there are.
+pub fn json(reports: &[&Report]) -> Value {
+    json!({
+        "errors": reports.iter().map(|report| report.errors()).sum::<usize>(),
+        "warnings": reports.iter().map(|report| report.warnings()).sum::<usize>(),
+        "diagnostics": reports.iter().flat_map(|report| report.objects()).collect::<Vec<_>>(),
+    })
+}
+
+/// A log of one run by SARIF 2.1.0, of all diagnostics of reports. Columns count characters.
+pub fn sarif(reports: &[&Report], version: &str) -> Value {
+    let rules: Vec<Value> = Rule::ALL
+        .iter()
+        .map(|rule| {
+            json!({
+                "id": rule.id(),
+                "shortDescription": { "text": rule.about() },
+                "defaultConfiguration": { "level": "error" },
+            })
+        })
+        .collect();
+    let of_one = |report: &&Report| report.diagnostics.iter().map(|d| report.result(d)).collect::<Vec<_>>();
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": "slipring",
+                "version": version,
+                "semanticVersion": version,
+                "rules": rules,
+            }},
+            "columnKind": "unicodeCodePoints",
+            "results": reports.iter().flat_map(of_one).collect::<Vec<_>>(),
+        }],
+    })
+}
+
 impl Report {
-    /// All diagnostics with their places, and how many there are.
-    pub fn json(&self) -> Value {
+    fn objects(&self) -> Vec<Value> {
         let one = |d: &Diagnostic| {
             let mut object = json!({
                 "severity": severity(d),
@@ -25,40 +62,7 @@ impl Report {
             }
             object
         };
-        json!({
-            "errors": self.errors(),
-            "warnings": self.warnings(),
-            "diagnostics": self.diagnostics.iter().map(one).collect::<Vec<_>>(),
-        })
-    }
-
-    /// A log of one run by SARIF 2.1.0. Columns count characters.
-    pub fn sarif(&self, version: &str) -> Value {
-        let rules: Vec<Value> = Rule::ALL
-            .iter()
-            .map(|rule| {
-                json!({
-                    "id": rule.id(),
-                    "shortDescription": { "text": rule.about() },
-                    "defaultConfiguration": { "level": "error" },
-                })
-            })
-            .collect();
-        let results: Vec<Value> = self.diagnostics.iter().map(|d| self.result(d)).collect();
-        json!({
-            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-            "version": "2.1.0",
-            "runs": [{
-                "tool": { "driver": {
-                    "name": "slipring",
-                    "version": version,
-                    "semanticVersion": version,
-                    "rules": rules,
-                }},
-                "columnKind": "unicodeCodePoints",
-                "results": results,
-            }],
-        })
+        self.diagnostics.iter().map(one).collect()
     }
 
     fn result(&self, d: &Diagnostic) -> Value {
