@@ -7,6 +7,7 @@ extern crate self as pipeline;
 
 pub mod batch;
 pub mod buffers;
+pub mod calendar;
 pub mod component;
 pub mod config;
 pub mod delivery;

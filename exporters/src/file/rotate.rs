@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pipeline::calendar::utc;
 use pipeline::doors::{Files, Glob};
 
 use super::config::Rotation;
@@ -71,24 +72,7 @@ fn escaped(text: &str) -> String {
 
 /// `2026-01-01T00-00-00.000`, UTC.
 fn timestamp(since_1970: Duration) -> String {
-    let seconds = since_1970.as_secs();
-    let (year, month, day) = date(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let millis = since_1970.subsec_millis();
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}.{millis:03}")
-}
-
-/// Year, month and day of the day number `days` since 1970-01-01.
-fn date(days: u64) -> (u64, u64, u64) {
-    // In years that begin in March leap days come last, and months have a regular length.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+    utc(since_1970).strftime("%Y-%m-%dT%H-%M-%S%.3f").to_string()
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode, request};
+use pipeline::calendar::rfc3339;
 use pipeline::config::{Block, GoDuration, Problem, Settings};
 use pipeline::net::config::HttpServerConfig;
-use pipeline::telemetry::{Health, State, rfc3339};
+use pipeline::telemetry::{Health, State};
 use pipeline::{BoxFuture, Context, Error, Extension, ExtensionFactory};
 use serde::Deserialize;
 use serde_json::json;

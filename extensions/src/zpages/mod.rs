@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Response, StatusCode, request};
+use pipeline::calendar::rfc3339;
 use pipeline::config::{Problem, Settings};
 use pipeline::net::config::HttpServerConfig;
-use pipeline::telemetry::{Health, Kind, Status, logs, rfc3339};
+use pipeline::telemetry::{Health, Kind, Status, logs};
 use pipeline::{BoxFuture, Context, Error, Extension, ExtensionFactory};
 use serde::Deserialize;
 

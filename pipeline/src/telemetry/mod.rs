@@ -23,4 +23,3 @@ pub(crate) use meter::Look;
 pub use meter::Meter;
 pub use pages::{Page, PageGuard, Pages};
 pub use seldom::Seldom;
-pub use status::rfc3339;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use pipeline::calendar::{Timestamp, utc};
 use serde_json::Value;
 
 const NANOS: i128 = 1_000_000_000;
@@ -52,44 +53,12 @@ fn seconds(nanos: i128) -> String {
 
 /// `2026-01-01T00:00:00Z`, with a fraction where there is one.
 pub fn rfc3339(nanos: u64) -> String {
-    let (seconds, fraction) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Civil date from days, with years that begin in March (Howard Hinnant's algorithm).
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let mut out = format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60);
-    if fraction != 0 {
-        _ = write!(out, ".{}", format!("{fraction:09}").trim_end_matches('0'));
-    }
-    out.push('Z');
-    out
+    utc(Duration::from_nanos(nanos)).to_string()
 }
 
-/// Nanoseconds since 1970 of an RFC 3339 text in UTC.
+/// Nanoseconds since 1970 of an RFC 3339 text.
 pub fn parse_rfc3339(text: &str) -> Option<u64> {
-    let body = text.strip_suffix('Z')?;
-    let (date, time) = body.split_once('T')?;
-    let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
-    let mut time = time.splitn(3, ':').map(|part| part.parse::<i64>().ok());
-    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let shifted_year = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (shifted_year.div_euclid(400), shifted_year.rem_euclid(400));
-    let of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    let seconds = days * 86_400 + hour * 3600 + minute * 60 + second;
-    let nanos: i64 = if fraction.is_empty() { 0 } else { format!("{fraction:0<9}").get(..9)?.parse().ok()? };
-    u64::try_from(seconds.checked_mul(1_000_000_000)?.checked_add(nanos)?).ok()
+    u64::try_from(text.parse::<Timestamp>().ok()?.as_nanosecond()).ok()
 }
 
 #[cfg(test)]

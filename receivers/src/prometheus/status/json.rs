@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pipeline::calendar::utc;
 use serde::Serialize;
 
 use super::board::Asked;
@@ -94,18 +95,7 @@ fn shown(labels: &[(String, String)]) -> BTreeMap<String, String> {
 /// A time in RFC 3339; what has never been is Go's zero time, as Prometheus writes it.
 pub fn time(since_1970: Option<Duration>) -> String {
     let Some(time) = since_1970 else { return "0001-01-01T00:00:00Z".to_owned() };
-    let (days, seconds) = (time.as_secs() / 86_400, time.as_secs() % 86_400);
-    // Days to a date: years begin on 1 March, so that a leap day is the last of its year.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:09}Z", time.subsec_nanos())
+    format!("{:.9}", utc(time))
 }
 
 #[cfg(test)]
