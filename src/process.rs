@@ -103,6 +103,7 @@ async fn live(
     };
     surroundings.health.process_is(State::Ok);
     config_page.set(&loaded);
+    config.read().also(running.config_files());
     let record = Record::new(&surroundings.meter, surroundings.doors.clock);
     record.loaded();
     tracing::info!(pipelines = plan.pipelines.len(), data_dir = %plan.data_dir.display(), "ready");
@@ -208,12 +209,15 @@ impl Process<'_> {
         tracing::info!(why, "reading the config anew");
         let begun = Instant::now();
         let outcome = self.take_on().await;
+        let read = self.running.config_files();
         match &outcome {
             Ok(changes) => {
+                self.config.read().also(read);
                 self.record.loaded();
                 tracing::info!(took = ?begun.elapsed(), "the config is reloaded: {changes}");
             }
             Err(problems) => {
+                block_in_place(|| self.config.read().also_as_they_are(read, &*self.surroundings.doors.files));
                 self.record.failed();
                 tracing::error!("the config is not reloaded, everything goes on as before: {problems}");
             }

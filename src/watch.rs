@@ -1,6 +1,6 @@
-//! `--watch`: hears when the files of the config change. Where the operating system tells nothing, or a mount hides it, they
-//! are looked at every few seconds all the same. A Kubernetes ConfigMap is changed by turning a link in its folder: that,
-//! too, is a change in the folder of the file.
+//! `--watch`: hears when the files of the config change, and those that components read as parts of it. Where the operating
+//! system tells nothing, or a mount hides it, they are looked at every few seconds all the same. A Kubernetes ConfigMap is
+//! changed by turning a link in its folder: that, too, is a change in the folder of the file.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -16,7 +16,7 @@ use processors::{attributes, dynamo_labels, filter, redaction, resource as resou
 
 use crate::{Options, payload};
 
-/// Runs every case for a while and prints a table.
+/// Runs every case, or those whose names have `--only TEXT` in them, for a while and prints a table.
 ///
 /// # Errors
 /// When a case's config or its build fails.
@@ -92,7 +92,8 @@ pub fn run(options: &Options) -> Result<(), String> {
         )?,
     ];
     println!("| processor | items | ns an item | bytes in | bytes out |\n| --- | --- | --- | --- | --- |");
-    for case in &cases {
+    let only = options.text("only", "");
+    for case in cases.iter().filter(|case| case.name.contains(only)) {
         let (nanoseconds, out) = case.measure(time)?;
         let (name, items, bytes) = (case.name, case.batch.items(), case.batch.byte_len());
         println!("| {name} | {items} | {nanoseconds:.1} | {bytes} | {} |", out.byte_len());

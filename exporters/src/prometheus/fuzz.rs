@@ -13,7 +13,8 @@ use crate::translation::Translation;
 /// See [`crate::fuzz::metrics`].
 pub fn batch(options: u8, batch: &Batch) {
     let translation = Translation { target_info: true, scope_labels: options & 1 != 0, ..Translation::default() };
-    let mut store = Store::new(Limits { expiration: Duration::from_secs(60), bytes: 1 << 16 });
+    let mut store = Store::default();
+    store.limit(Limits { expiration: Duration::from_secs(60), bytes: 1 << 16 });
     for _ in 0..2 {
         if let Ok(dropped) = convert::take(&translation, batch, &mut store) {
             assert!(dropped.items() <= batch.items() + 1);

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 use format::Format;
-use store::Store;
+use store::{Limits, Store};
 
 use crate::translation::Translation;
 
@@ -43,9 +43,11 @@ impl ExporterFactory for Factory {
     type Config = Config;
 
     fn build(config: Config, context: Context) -> Result<Box<dyn Exporter>, Error> {
+        let translation = config.translation();
         let shared = Arc::new(Shared {
-            store: Mutex::new(Store::new(config.limits())),
-            translation: config.translation(),
+            store: context.shared.of(Kept::default).store(&translation),
+            limits: config.limits(),
+            translation,
             open_metrics: config.enable_open_metrics,
             timestamps: config.send_timestamps,
             headers: header_map(&config.server.response_headers),
@@ -64,6 +66,25 @@ impl ExporterFactory for Factory {
 
     fn delivery() -> delivery::Settings {
         delivery::Settings::direct()
+    }
+}
+
+/// What outlives an exporter that a reload changes.
+#[derive(Default)]
+struct Kept {
+    latest: Mutex<Option<(Translation, Arc<Mutex<Store>>)>>,
+}
+
+impl Kept {
+    /// The series of the exporter before, where they are named and labelled as these will be; else none yet.
+    fn store(&self, translation: &Translation) -> Arc<Mutex<Store>> {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, store)) = latest.as_ref().filter(|(named, _)| named == translation) {
+            return store.clone();
+        }
+        let store = Arc::<Mutex<Store>>::default();
+        *latest = Some((translation.clone(), store.clone()));
+        store
     }
 }
 
@@ -105,7 +126,8 @@ impl Exporter for Exposition {
 }
 
 struct Shared {
-    store: Mutex<Store>,
+    store: Arc<Mutex<Store>>,
+    limits: Limits,
     translation: Translation,
     open_metrics: bool,
     timestamps: bool,
@@ -128,7 +150,9 @@ impl Handler for Shared {
 
 impl Shared {
     fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.limit(self.limits);
+        store
     }
 
     fn answer(&self, path: &str, method: &Method, headers: &HeaderMap) -> Response<Vec<u8>> {

@@ -17,6 +17,12 @@ pub struct Limits {
     pub bytes: usize,
 }
 
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { expiration: Duration::MAX, bytes: usize::MAX }
+    }
+}
+
 /// All families, by name.
 pub struct Store {
     limits: Limits,
@@ -161,10 +167,16 @@ impl Series {
 /// A series beside its labels, values and exemplars.
 const FIXED_BYTES: usize = 160;
 
+impl Default for Store {
+    fn default() -> Store {
+        Store { limits: Limits::default(), families: BTreeMap::new(), bytes: 0, swept: Instant::now() }
+    }
+}
+
 impl Store {
-    /// Nothing yet.
-    pub fn new(limits: Limits) -> Store {
-        Store { limits, families: BTreeMap::new(), bytes: 0, swept: Instant::now() }
+    /// From now on this holds. What is more than fits stays until it expires.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Keeps a point as its series' latest, unless there is a later one.

@@ -15,7 +15,7 @@ pub use walk::{Around, Metrics, walk};
 use names::Namer;
 
 /// How metrics are translated; from the config.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Translation {
     /// Makes names legal.
     pub namer: Namer,
@@ -30,7 +30,7 @@ pub struct Translation {
 }
 
 /// Which resource attributes become labels of every series.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResourceLabels {
     /// Names, or patterns with `*`.
     pub included: Vec<String>,

@@ -20,7 +20,7 @@ pub enum Strategy {
 }
 
 /// Translates names.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namer {
     strategy: Strategy,
     namespace: String,

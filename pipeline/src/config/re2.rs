@@ -2,6 +2,8 @@
 //! `\d` are ASCII, nothing nests inside brackets, `\Q…\E` quotes, any punctuation may be escaped.
 
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::literal::Extractor;
 
 /// Compiles `pattern` as the collector does: it matches anywhere in a text, and `.` matches no line break.
 ///
@@ -32,6 +34,47 @@ pub fn regex_set(patterns: &[String]) -> Result<RegexSet, (usize, String)> {
         all.push(translated(pattern).map_err(|why| (i, why))?);
     }
     RegexSetBuilder::new(all).octal(true).build().map_err(|error| (0, reason(&error)))
+}
+
+/// Compiles several like [`regex()`] into one, which matches where one of them does.
+///
+/// # Errors
+/// What is wrong with one of them, or with all together.
+pub fn any_of(patterns: &[String]) -> Result<Regex, String> {
+    let mut all = Vec::with_capacity(patterns.len());
+    for pattern in patterns {
+        regex(pattern)?;
+        all.push(format!("(?:{})", translated(pattern)?));
+    }
+    RegexBuilder::new(&all.join("|")).octal(true).build().map_err(|error| reason(&error))
+}
+
+/// Beginnings of what patterns match that are shorter than this stand in every text.
+const SHORTEST_BEGINNING: usize = 3;
+
+/// What is in every text that one of the patterns matches, so that many texts, with whatever stands between them, can be
+/// searched at once; `None` where there is nothing of that kind, or hardly anything.
+#[must_use]
+pub fn beginnings(patterns: &[String]) -> Option<regex::bytes::Regex> {
+    let mut all = Vec::new();
+    for pattern in patterns {
+        let parsed = ParserBuilder::new().octal(true).build().parse(&translated(pattern).ok()?).ok()?;
+        let mut beginnings = Extractor::new().extract(&parsed);
+        beginnings.optimize_for_prefix_by_preference();
+        for literal in beginnings.literals()? {
+            all.push(bytes_as_pattern(literal.as_bytes()));
+            if literal.len() < SHORTEST_BEGINNING {
+                return None;
+            }
+        }
+    }
+    regex::bytes::Regex::new(&all.join("|")).ok().filter(|_| !all.is_empty())
+}
+
+/// A pattern of exactly those bytes: a beginning may end within a character.
+fn bytes_as_pattern(bytes: &[u8]) -> String {
+    let bytes: String = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+    format!("(?-u:{bytes})")
 }
 
 /// Compiles `pattern` so that it matches whole texts only, line breaks included, as Prometheus does.
@@ -161,7 +204,7 @@ fn class<'a>(mut rest: &'a str, out: &mut String) -> Result<&'a str, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{anchored, regex, regex_set};
+    use super::{anchored, any_of, beginnings, regex, regex_set};
 
     #[track_caller]
     fn check(pattern: &str, matching: &[&str], others: &[&str]) {
@@ -189,6 +232,39 @@ mod tests {
         assert!(set(&["x", r"^\d$"]).unwrap().is_match("7"));
         assert!(!set(&["x", r"^\d$"]).unwrap().is_match("\u{661}"));
         assert_eq!(set(&["x", "("]).unwrap_err().0, 1);
+    }
+
+    fn owned(patterns: &[&str]) -> Vec<String> {
+        patterns.iter().map(|&pattern| pattern.to_owned()).collect()
+    }
+
+    #[test]
+    fn several_in_one_match_where_one_of_them_does() {
+        let any = any_of(&owned(&["(?i)abc", "^x|y$", r"\d{3}"])).unwrap();
+        assert!(["-ABC", "x-", "-y", "1234"].iter().all(|text| any.is_match(text)));
+        assert!(["ab", "-x", "y-", "12"].iter().all(|text| !any.is_match(text)));
+        assert!(any_of(&owned(&["a)|(b"])).is_err(), "each stands for itself");
+    }
+
+    #[test]
+    fn beginnings_are_in_whatever_the_patterns_match() {
+        let patterns =
+            [r"sk-[A-Za-z0-9]{16,}", r"(?i)\bbearer\s+\S+", "^(alpha|beta)$", r"\Qa.b\E.*x", "\u{e4}\u{f6}[0-9]"];
+        let search = beginnings(&owned(&patterns)).unwrap();
+        for text in ["sk-0123456789abcdef", "BeArEr x", "alpha", "beta", "a.b-x", "\u{e4}\u{f6}7"] {
+            let there = [b"\xff\x00", text.as_bytes(), b"\xfe"].concat();
+            assert!(patterns.iter().any(|pattern| regex(pattern).unwrap().is_match(text)), "{text}");
+            assert!(search.is_match(&there), "{text}");
+        }
+        assert!(!search.is_match(b"sk_ bex alp bet aXb \xc3\xa4"));
+    }
+
+    #[test]
+    fn there_is_no_search_for_what_begins_with_anything_or_is_everywhere() {
+        for pattern in ["[0-9]{13,16}", ".*secret", "a|", "ab", "4[0-9]?", "(?:x|yz)w*", ""] {
+            assert!(beginnings(&owned(&["secret", pattern])).is_none(), "{pattern}");
+        }
+        assert!(beginnings(&[]).is_none());
     }
 
     #[test]

@@ -137,7 +137,9 @@ impl Drop for OnDisk {
             self.disk.journal.done(self.number);
             self.disk.release(self.load);
         }
-        self.disk.feed.notify_one();
+        if self.disk.journal.waiting() > 0 || self.disk.is_given_up() {
+            self.disk.feed.notify_one();
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod changes;
 pub mod glob;
 mod real;
 pub mod simulated;
+mod uncached;
 
 pub use glob::Glob;
 
@@ -195,6 +196,19 @@ pub trait Files: Send + Sync {
     /// The operating system's, and `InvalidData` above `most`.
     fn read_small(&self, path: &Path, most: usize) -> io::Result<Vec<u8>>;
 
+    /// The same of a file that is a part of the config: with other contents it says something else.
+    ///
+    /// # Errors
+    /// Likewise.
+    fn read_config(&self, path: &Path, most: usize) -> io::Result<Vec<u8>> {
+        self.read_small(path, most)
+    }
+
+    /// The files that match and are parts of the config, as [`Files::glob`] finds them.
+    fn find_config(&self, glob: &Glob) -> Found {
+        self.glob(glob)
+    }
+
     /// Replaces a file as a whole: written beside it, synced, renamed over it. Its folder is made if need be.
     ///
     /// # Errors
@@ -218,6 +232,14 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// The operating system's.
     fn write(&self, path: &Path, start: Start) -> io::Result<Box<dyn WriteFile>>;
+
+    /// Makes a file that is written from its beginning and synced at once, or empties it: past the page cache, where the
+    /// operating system has such a way. Until something is written behind it, what is flushed may be followed by zeros up
+    /// to the end of a block.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn write_uncached(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
 
     /// Gives a file another name; a file of that name is replaced.
     ///

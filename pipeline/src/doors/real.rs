@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
 use tokio::sync::mpsc;
 
 use super::glob::{Glob, Segment};
+use super::uncached::Uncached;
 use super::{BoxStream, Changes, File, FileStat, Files, Found, Listener, Net, Start, WriteFile};
 use crate::component::BoxFuture;
 
@@ -168,6 +169,10 @@ impl Files for RealFiles {
             Start::Empty => options.write(true).truncate(true),
         };
         Ok(Box::new(options.open(path)?))
+    }
+
+    fn write_uncached(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        Ok(Box::new(Uncached::create(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

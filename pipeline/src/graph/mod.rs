@@ -38,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::report::{Reloaded, StopReport};
+pub use self::witness::ConfigFiles;
 
 use self::parts::Parts;
 use self::retire::{Live, close_in_order};
@@ -177,6 +178,13 @@ impl Running {
         let mut running = Graph::build(plan, surroundings)?.start().await?;
         running.data_dir = Some(plan.data_dir.clone());
         Ok(running)
+    }
+
+    /// The files beside the config that its components read as parts of it.
+    pub fn config_files(&self) -> ConfigFiles {
+        let mut told = ConfigFiles::default();
+        self.parts.origins().for_each(|origin| origin.witness.tell(&mut told));
+        told
     }
 
     /// Ends when a receiver has ended with an error, which it has logged; the others go on. Or with `None`, when all

@@ -41,6 +41,16 @@ pub(super) struct Parts {
     pub(super) exporters_shared: BTreeMap<ComponentId, Shared>,
 }
 
+impl Parts {
+    /// From what all of them were built.
+    pub(super) fn origins(&self) -> impl Iterator<Item = &Origin> {
+        let extensions = self.extensions.iter().map(|part| &part.origin);
+        let exporters = self.exporters.values().map(|part| &part.origin);
+        let stages = self.stages.values().map(|part| &part.origin);
+        extensions.chain(exporters).chain(stages).chain(self.receivers.values().map(|part| &part.origin))
+    }
+}
+
 /// From what a component was built: its config, the files that it read then, the extensions that it asked for.
 #[derive(Clone)]
 pub(super) struct Origin {

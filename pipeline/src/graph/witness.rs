@@ -1,5 +1,6 @@
 //! What a component read of small files while it was built: a config of its own, a certificate, labels. When one of them
-//! has changed, a reload builds the component anew, though its config is the same.
+//! has changed, a reload builds the component anew, though its config is the same. Files that are parts of the config are
+//! told apart, so that somebody can watch them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,7 +18,15 @@ use crate::plan::Print;
 pub(super) struct Witness {
     files: Arc<dyn Files>,
     is_over: AtomicBool,
-    read: Mutex<BTreeMap<PathBuf, Note>>,
+    seen: Mutex<Seen>,
+}
+
+/// What there was.
+#[derive(Clone, Default)]
+struct Seen {
+    files: BTreeMap<PathBuf, Note>,
+    /// Which files there were that are parts of the config.
+    found: Vec<(Glob, Vec<PathBuf>)>,
 }
 
 /// A file as it was.
@@ -25,6 +34,17 @@ pub(super) struct Witness {
 struct Note {
     print: Option<Print>,
     most: usize,
+    is_config: bool,
+}
+
+/// The files beside the config itself that say what components do: when one has other contents, or there is another that
+/// one of the globs matches, the config is another one.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigFiles {
+    /// What was in them when they were read; `None` for one that could not be read.
+    pub files: BTreeMap<PathBuf, Option<Print>>,
+    /// What further ones would match.
+    pub globs: Vec<Glob>,
 }
 
 /// What the kernel makes up is different each time.
@@ -32,7 +52,7 @@ const MADE_UP: [&str; 2] = ["/proc", "/sys"];
 
 impl Witness {
     pub(super) fn of(files: Arc<dyn Files>) -> Arc<Witness> {
-        Arc::new(Witness { files, is_over: AtomicBool::new(false), read: Mutex::default() })
+        Arc::new(Witness { files, is_over: AtomicBool::new(false), seen: Mutex::default() })
     }
 
     /// Notes nothing more.
@@ -42,12 +62,29 @@ impl Witness {
 
     /// Whether all that was read would be read again.
     pub(super) fn still_holds(&self) -> bool {
-        let read = self.read().clone();
-        read.iter().all(|(path, note)| print(&self.files.read_small(path, note.most)) == note.print)
+        let seen = self.seen().clone();
+        seen.files.iter().all(|(path, note)| print(&self.files.read_small(path, note.most)) == note.print)
+            && seen.found.iter().all(|(glob, paths)| self.files.glob(glob).paths == *paths)
     }
 
-    fn read(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Note>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Adds the files that are parts of the config.
+    pub(super) fn tell(&self, told: &mut ConfigFiles) {
+        let seen = self.seen();
+        let of_config = seen.files.iter().filter(|(_, note)| note.is_config);
+        told.files.extend(of_config.map(|(path, note)| (path.clone(), note.print)));
+        told.globs.extend(seen.found.iter().map(|(glob, _)| glob.clone()));
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, path: &Path, most: usize, is_config: bool) -> io::Result<Vec<u8>> {
+        let read = self.files.read_small(path, most);
+        if !self.is_over.load(Ordering::Relaxed) && !MADE_UP.iter().any(|made_up| path.starts_with(made_up)) {
+            self.seen().files.insert(path.to_owned(), Note { print: print(&read), most, is_config });
+        }
+        read
     }
 }
 
@@ -61,11 +98,19 @@ impl Files for Witness {
     }
 
     fn read_small(&self, path: &Path, most: usize) -> io::Result<Vec<u8>> {
-        let read = self.files.read_small(path, most);
-        if !self.is_over.load(Ordering::Relaxed) && !MADE_UP.iter().any(|made_up| path.starts_with(made_up)) {
-            self.read().insert(path.to_owned(), Note { print: print(&read), most });
+        self.note(path, most, false)
+    }
+
+    fn read_config(&self, path: &Path, most: usize) -> io::Result<Vec<u8>> {
+        self.note(path, most, true)
+    }
+
+    fn find_config(&self, glob: &Glob) -> Found {
+        let found = self.files.glob(glob);
+        if !self.is_over.load(Ordering::Relaxed) {
+            self.seen().found.push((glob.clone(), found.paths.clone()));
         }
-        read
+        found
     }
 
     fn glob(&self, glob: &Glob) -> Found {
@@ -98,6 +143,10 @@ impl Files for Witness {
 
     fn write(&self, path: &Path, start: Start) -> io::Result<Box<dyn WriteFile>> {
         self.files.write(path, start)
+    }
+
+    fn write_uncached(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        self.files.write_uncached(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

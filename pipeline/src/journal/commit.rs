@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::record::{self, Header, Kind};
 use super::{Journal, Pending, Ranges, Record, Settings, Shared};
@@ -29,6 +29,19 @@ struct Group {
     /// Segments that nobody needs any longer.
     drained: Vec<std::path::PathBuf>,
 }
+
+/// What is to be done.
+enum Next {
+    /// That, now.
+    Write(Box<Group>),
+    /// Something that can wait for what comes.
+    Later,
+    /// Nothing.
+    Nothing,
+}
+
+/// How long that records are done with may wait to be written: with the next records, if any come.
+const DONE_WITHIN: Duration = Duration::from_millis(100);
 
 /// How long a disk that failed is left alone where nobody waits for it.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -54,15 +67,24 @@ impl Committer {
     /// Writes until the journal is closed.
     pub async fn run(self) {
         let mut file: Option<Box<dyn WriteFile>> = None;
+        // When what can wait has waited long enough.
+        let mut due: Option<Instant> = None;
         loop {
             let woken = self.shared.wake.notified();
-            let Some(mut group) = self.group(file.is_some()) else {
-                if self.is_over() {
-                    return;
+            let mut group = match self.next(file.is_some(), due.is_some_and(|due| due <= Instant::now())) {
+                Next::Write(group) => group,
+                Next::Later => {
+                    let due = *due.get_or_insert_with(|| Instant::now() + DONE_WITHIN);
+                    let _ = timeout_at(due, woken).await;
+                    continue;
                 }
-                woken.await;
-                continue;
+                Next::Nothing if self.is_over() => return,
+                Next::Nothing => {
+                    woken.await;
+                    continue;
+                }
             };
+            due = None;
             let shared = self.shared.clone();
             let current = file.take();
             let wrote = spawn_blocking(move || {
@@ -72,7 +94,7 @@ impl Committer {
             let Ok((written, result)) = wrote.await else { return };
             group = written;
             let failed = result.is_err();
-            self.settle(group, result, &mut file);
+            self.settle(*group, result, &mut file);
             if failed {
                 if self.is_over() {
                     return;
@@ -89,15 +111,19 @@ impl Committer {
         state.closed && state.pending.is_empty()
     }
 
-    /// What is to be done now.
-    fn group(&self, is_open: bool) -> Option<Group> {
+    /// What is to be done; `is_due` does what can wait, too.
+    fn next(&self, is_open: bool, is_due: bool) -> Next {
         let mut state = self.shared.state();
         let state = &mut *state;
+        let can_wait = !is_due && !state.closed;
+        let waits = state.segments.has_done() || state.segments.has_drained();
+        state.listens = false;
+        if state.pending.is_empty() && (can_wait || !waits) {
+            state.listens = !waits;
+            return if waits { Next::Later } else { Next::Nothing };
+        }
         let pending = std::mem::take(&mut state.pending);
         let drained = state.segments.drained();
-        if pending.is_empty() && drained.is_empty() && !state.segments.has_done() {
-            return None;
-        }
         let mut group = Group { records: Vec::new(), answers: Vec::new(), done: None, begin: None, drained };
         let (mut number, mut items) = (state.segments.next_number, state.segments.items);
         for Pending { record, answer } in pending {
@@ -121,7 +147,7 @@ impl Committer {
         if writes && (!is_open || full && !group.records.is_empty()) {
             group.begin = Some(state.segments.begin());
         }
-        Some(group)
+        Next::Write(Box::new(group))
     }
 
     /// Tells everybody how it went.
@@ -178,11 +204,14 @@ fn write(
     }
     let mut current = match group.begin {
         Some(id) => {
-            let file = files.write(&shared.state().segments.path(id), Start::Empty)?;
+            let path = shared.state().segments.path(id);
             if settings.fsync {
+                let file = files.write_uncached(&path)?;
                 files.sync_folder(&settings.folder)?;
+                Some(file)
+            } else {
+                Some(files.write(&path, Start::Empty)?)
             }
-            Some(file)
         }
         None => current,
     };

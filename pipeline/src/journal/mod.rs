@@ -1,8 +1,8 @@
 //! A journal: records that must outlive the process, appended to segment files, each taken out when it is done with.
 //!
 //! An append is answered when its record is on the disk; appends that come while one is written share the next write and
-//! sync. That a record is done with is written too, but never waited for: after a crash a few records come again. A
-//! segment is removed when all records in it and before it are done with.
+//! sync. That a record is done with is written too, with what comes next, and never waited for: after a crash a few records
+//! come again. A segment is removed when all records in it and before it are done with.
 //!
 //! What a crash, a full disk or a bad sector leaves behind is read as far as it is intact: every record carries a
 //! checksum, its number and the running total of items, so that what is missing can be counted.
@@ -94,6 +94,8 @@ struct State {
     segments: Segments,
     pending: Vec<Pending>,
     closed: bool,
+    /// Whoever writes is to be told when a record is done with; it looks for itself otherwise.
+    listens: bool,
 }
 
 /// A record on its way to the disk.
@@ -123,8 +125,12 @@ impl Journal {
 
     /// The record is done with; it will not come again, but after a crash.
     pub fn done(&self, number: u64) {
-        self.shared.state().segments.done(number);
-        self.shared.wake.notify_one();
+        let mut state = self.shared.state();
+        state.segments.done(number);
+        if std::mem::take(&mut state.listens) {
+            drop(state);
+            self.shared.wake.notify_one();
+        }
     }
 
     /// Puts a record back as one that nobody has taken out.

@@ -79,7 +79,7 @@ pub fn open(files: Arc<dyn Files>, settings: Settings) -> io::Result<Opened> {
         found.items += u64::from(*items);
         found.bytes += u64::from(*len);
     }
-    let state = Mutex::new(State { segments, pending: Vec::new(), closed: false });
+    let state = Mutex::new(State { segments, pending: Vec::new(), closed: false, listens: false });
     let shared = Shared { files, settings, state, wake: Notify::new(), lock: Mutex::new(Some(lock)) };
     let journal = Journal { shared: Arc::new(shared) };
     let committer = Committer::new(&journal);

@@ -1,5 +1,6 @@
 //! Reads a segment record by record, and past what is not intact. Headers are taken at their word as long as each is
-//! followed by another; where the chain breaks, the checksum decides.
+//! followed by another; where the chain breaks, the checksum decides. Zeros up to a segment's end are no damage: files are
+//! written in whole blocks.
 
 use std::io;
 
@@ -47,10 +48,15 @@ impl<'a> Scan<'a> {
                     return Ok(Some((header, at)));
                 }
             }
+            if self.rest_is_empty()? {
+                break;
+            }
             self.at = self.next_magic(at + 1)?;
             self.skipped += self.at - at;
         }
-        self.skipped += self.end.saturating_sub(self.at);
+        if !self.rest_is_empty()? {
+            self.skipped += self.end.saturating_sub(self.at);
+        }
         self.at = self.end;
         Ok(None)
     }
@@ -61,6 +67,22 @@ impl<'a> Scan<'a> {
         let got = fill(self.file, &mut content, at + HEADER as u64)?;
         content.truncate(got);
         Ok(header.record(&Bytes::from(content)))
+    }
+
+    /// Whether nothing was ever written from here on.
+    fn rest_is_empty(&mut self) -> io::Result<bool> {
+        let mut at = self.at;
+        while at < self.end {
+            let window = self.peek(at, WINDOW)?;
+            if window.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            if window.is_empty() {
+                break;
+            }
+            at += window.len() as u64;
+        }
+        Ok(true)
     }
 
     /// The first place from there on where a record may begin.

@@ -224,6 +224,11 @@ impl Segments {
         }
     }
 
+    /// Whether there are such as nobody needs any longer.
+    pub(super) fn has_drained(&self) -> bool {
+        self.all.front().is_some_and(|s| s.left == 0 && !s.open)
+    }
+
     /// Forgets the segments before the first with something left, and answers with their files.
     pub(super) fn drained(&mut self) -> Vec<PathBuf> {
         let mut out = Vec::new();

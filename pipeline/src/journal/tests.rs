@@ -184,6 +184,44 @@ async fn a_damaged_record_costs_itself_alone_and_is_counted() {
 }
 
 #[tokio::test]
+async fn zeros_at_the_end_of_a_segment_are_no_damage_and_zeros_within_are() {
+    let bench = new();
+    for body in ["first", "second"] {
+        bench.append(body).await;
+    }
+    let files = bench.settle().await;
+    let [segment] = &segments(&files)[..] else { panic!("{:?}", segments(&files)) };
+    let intact = files.contents(segment);
+    for zeros in [1, 4, record::HEADER, 4095, 200_000] {
+        let files = files.crashed();
+        files.put(segment, [&intact[..], &vec![0; zeros]].concat());
+        let bench = start(files);
+        assert_eq!((bench.found.records, bench.found.skipped_bytes), (2, 0), "{zeros} zeros");
+        assert_eq!(bench.rest(), ["first", "second"], "{zeros} zeros");
+    }
+    let files = files.crashed();
+    files.put(segment, [&intact[..], &[0; 500], &intact[..1]].concat());
+    assert_eq!(start(files).found.skipped_bytes, 501);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_done_with_is_written_with_what_comes_or_soon() {
+    let bench = new();
+    for body in ["a", "b", "c"] {
+        bench.append(body).await;
+    }
+    bench.journal.done(1);
+    let rest = |files: &VirtualFiles| start(files.crashed()).rest();
+    tokio::time::sleep(Duration::from_millis(99)).await;
+    assert_eq!(rest(&bench.files), ["a", "b", "c"]);
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    assert_eq!(rest(&bench.files), ["b", "c"]);
+    bench.journal.done(2);
+    bench.append("d").await;
+    assert_eq!(rest(&bench.files), ["c", "d"]);
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_and_serves_again_when_there_is_space() {
     let bench = new();
     bench.append("before").await;

@@ -95,7 +95,11 @@ impl Redaction {
     /// One request; `None` when nothing is redacted in it.
     fn part(&self, signal: Signal, part: &Bytes, known: &mut Known<'_>) -> Result<Option<Bytes>, WireError> {
         let mut new: Option<Bytes> = None;
-        let mut bodies = Bodies::default();
+        let values_pass = self.values.pass(part);
+        if values_pass && signal != Signal::Logs && self.keys.are_all_the_same() == Some(Verdict::Look) {
+            return Ok(None);
+        }
+        let mut bodies = Bodies::new(values_pass);
         if signal == Signal::Logs {
             new = bodies.rewrite(self, part, known)?;
         }
@@ -127,7 +131,12 @@ impl Redaction {
         let mut deeds = Deeds::default();
         attributes.rewrite(|key, attribute, out| {
             let verdict = known.of(key)?;
-            if verdict == Verdict::Pass && !is_message && !(self.drops_content && may_be_nested(key, attribute)) {
+            let passes = match verdict {
+                Verdict::Pass => !(self.drops_content && may_be_nested(key, attribute)),
+                Verdict::Look => !may_be_nested(key, attribute) && (bodies.values_pass || self.values.pass(attribute)),
+                _ => false,
+            };
+            if passes && !is_message {
                 return Ok(Rewrite::Keep);
             }
             let attribute = KeyValue::view(attribute)?;

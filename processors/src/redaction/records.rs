@@ -17,13 +17,14 @@ use super::values::{Values, Work};
 use super::{Redaction, content};
 
 /// What was found in the bodies of a request, for their records' attributes, which are rewritten afterwards.
-#[derive(Default)]
 pub struct Bodies {
     found: VecDeque<(usize, Body)>,
     /// Records seen by [`Bodies::next`].
     seen: usize,
     /// The scope asked about last, and whether it is that of Dynamo's request trace.
     trace: Option<(usize, bool)>,
+    /// There is nothing for the rules for values in any text of the request.
+    pub values_pass: bool,
 }
 
 /// What was found in one body.
@@ -36,6 +37,11 @@ pub struct Body {
 }
 
 impl Bodies {
+    /// Of a request in whose texts the rules for values find nothing, or may find something.
+    pub fn new(values_pass: bool) -> Bodies {
+        Bodies { found: VecDeque::new(), seen: 0, trace: None, values_pass }
+    }
+
     /// Rewrites the bodies of all records; `None` when nothing changes.
     ///
     /// # Errors
@@ -49,7 +55,7 @@ impl Bodies {
         let mut index = 0;
         let edited = edit::items(Signal::Logs, request, |_, record, out| {
             let mut found = Body::default();
-            let changes = redaction.body(record, &mut found, known, out)?;
+            let changes = redaction.body(record, &mut found, self.values_pass, known, out)?;
             if found.is_message || !found.deeds.are_none() {
                 redaction.count(&found.deeds);
                 self.found.push_back((index, found));
@@ -90,6 +96,7 @@ impl Redaction {
         &self,
         record: &[u8],
         found: &mut Body,
+        values_pass: bool,
         known: &mut Known<'_>,
         out: &mut Writer,
     ) -> Result<bool, WireError> {
@@ -106,6 +113,9 @@ impl Redaction {
             found.is_message = content::is_message(name) || (name.is_empty() && is_named_message(record)?);
         }
         let Some(body) = body.map(AnyValue::view).transpose()? else { return Ok(false) };
+        if values_pass && matches!(body, AnyValue::Text(_)) && known.keys().are_all_the_same().is_some() {
+            return Ok(false);
+        }
         let mut work = Work { keys: known, deeds: &mut found.deeds, prunes: true };
         let mut new = Writer::new();
         if found.is_message {

@@ -6,7 +6,7 @@ use pipeline::otlp::fields::{any_value, key_value};
 use pipeline::otlp::view::AnyValue;
 use pipeline::otlp::wire::LEN;
 use pipeline::otlp::write::Writer;
-use regex::{Captures, Regex, RegexSet};
+use regex::{Regex, RegexSet};
 
 use super::config::{Config, Summary};
 use super::content;
@@ -23,7 +23,10 @@ const DEEPEST: usize = 32;
 #[derive(Debug)]
 pub struct Values {
     blocked: Vec<Regex>,
-    any_blocked: RegexSet,
+    /// All of them in one, where they are several.
+    any_blocked: Option<Regex>,
+    /// One of these is in every text that is blocked.
+    beginnings: Option<regex::bytes::Regex>,
     allowed: RegexSet,
     /// What stands in the place of what is masked.
     pub mask: Mask,
@@ -52,7 +55,8 @@ impl Values {
         let set = |patterns: &[String]| re2::regex_set(patterns).map_err(|(_, why)| why);
         Ok(Values {
             blocked: config.blocked_values.iter().map(|pattern| re2::regex(pattern)).collect::<Result<_, _>>()?,
-            any_blocked: set(&config.blocked_values)?,
+            any_blocked: (config.blocked_values.len() > 1).then(|| re2::any_of(&config.blocked_values)).transpose()?,
+            beginnings: re2::beginnings(&config.blocked_values),
             allowed: set(&config.allowed_values)?,
             mask: Mask::new(config),
             all_types: config.redact_all_types,
@@ -66,20 +70,37 @@ impl Values {
         !self.allowed.is_empty() && self.allowed.is_match(text)
     }
 
+    /// Whether one look at a message, be it an attribute or a whole request, tells that the rules for values find nothing
+    /// in any text within.
+    #[inline]
+    pub fn pass(&self, message: &[u8]) -> bool {
+        let may_be_blocked = || self.beginnings.as_ref().is_none_or(|beginnings| beginnings.is_match(message));
+        self.allowed.is_empty() && !self.all_types && (self.blocked.is_empty() || !may_be_blocked())
+    }
+
     /// A text with what is blocked in it masked; `None` when nothing is.
     pub fn masked(&self, text: &str) -> Option<String> {
-        if self.blocked.is_empty() || !self.any_blocked.is_match(text) {
+        if self.any_blocked.as_ref().is_some_and(|any| !any.is_match(text)) {
             return None;
         }
-        let mut out = text.to_owned();
+        let mut out: Option<String> = None;
         for blocked in &self.blocked {
-            // A pattern that matches nothing at all would write a mask between all letters.
-            let mask = |found: &Captures<'_>| if found[0].is_empty() { String::new() } else { self.mask.of(&found[0]) };
-            if let std::borrow::Cow::Owned(new) = blocked.replace_all(&out, mask) {
-                out = new;
-            }
+            out = self.masked_by(blocked, out.as_deref().unwrap_or(text)).or(out);
         }
-        (out != text).then_some(out)
+        out.filter(|out| out != text)
+    }
+
+    fn masked_by(&self, blocked: &Regex, text: &str) -> Option<String> {
+        let mut out: Option<String> = None;
+        let mut copied = 0;
+        // A pattern that matches nothing at all would write a mask between all letters.
+        for found in blocked.find_iter(text).filter(|found| !found.is_empty()) {
+            let out = out.get_or_insert_with(|| String::with_capacity(text.len()));
+            out.push_str(&text[copied..found.start()]);
+            out.push_str(&self.mask.of(found.as_str()));
+            copied = found.end();
+        }
+        out.map(|out| out + &text[copied..])
     }
 
     /// The text of a log line by all rules that are about such texts: content, keys of JSON, values.

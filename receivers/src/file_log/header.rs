@@ -103,7 +103,7 @@ impl Out for Attributes<'_> {
         }
     }
 
-    fn gone(&mut self, _: Gone) {}
+    fn gone(&mut self, _: Gone, _: &Entry<'_>) {}
 
     fn trouble(&mut self, _: Trouble<'_>) {}
 }

@@ -14,6 +14,9 @@ use super::operators::Held;
 /// Bytes of a file's start that are kept as they are, to find files with the same start quickly.
 pub const START: usize = 32;
 
+/// Parts in flight for which room is kept when none is.
+const FEW: usize = 4;
+
 /// A place in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -135,6 +138,10 @@ impl Progress {
             self.arrived = end;
             self.in_flight.pop_front();
         }
+        // Thousands of files that are at rest remember where they are, and no more.
+        if self.in_flight.is_empty() && self.in_flight.capacity() > FEW {
+            self.in_flight = VecDeque::new();
+        }
         self.arrived.offset != before
     }
 
@@ -235,6 +242,16 @@ mod tests {
         assert!(!progress.answered(7));
         assert!(progress.answered(3));
         assert_eq!((progress.arrived.offset, progress.in_flight.len()), (30, 0));
+    }
+
+    #[test]
+    fn no_room_is_kept_for_parts_that_have_arrived() {
+        let mut progress = progress();
+        (1..100).for_each(|batch| progress.sent(batch, at(batch), at(batch)));
+        (1..99).for_each(|batch| assert!(progress.answered(batch)));
+        assert!(progress.in_flight.capacity() >= 99);
+        assert!(progress.answered(99));
+        assert_eq!(progress.in_flight.capacity(), 0);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub struct Filler {
 }
 
 /// What was read beside the batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Beside {
     /// What became of lines.
     pub tally: Tally,

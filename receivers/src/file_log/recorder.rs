@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pipeline::Signal;
 use pipeline::component::Reason;
 use pipeline::config::ByteSize;
 use pipeline::otlp::fields::{log_record, resource};
@@ -76,7 +75,7 @@ pub struct Source<'a> {
 }
 
 /// What became of lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Tally {
     /// Records that were written.
     pub written: usize,
@@ -84,15 +83,43 @@ pub struct Tally {
     pub failed: usize,
     /// Lines that operators were told to drop.
     pub filtered: usize,
+    /// The first of both.
+    gone: Option<Box<Dropped>>,
 }
+
+/// The first lines that were dropped.
+#[derive(Debug, Default)]
+struct Dropped {
+    failed: Vec<Box<str>>,
+    filtered: Vec<Box<str>>,
+}
+
+/// Of each kind as many are kept in a tally.
+const MOST_KEPT: usize = 64;
 
 impl Tally {
     /// Counts what was dropped.
     pub fn count(&self, drops: &Drops) {
-        let failed = Reason::new("operator", "an operator was told to drop what it cannot work on");
-        drops.record(Signal::Logs, self.failed, &failed);
-        let filtered = Reason::new("filtered", "the operators do not keep it");
-        drops.clone().on_purpose().record(Signal::Logs, self.filtered, &filtered);
+        let (failed, filtered) = self.gone.as_deref().map_or((&[][..], &[][..]), |gone| (&gone.failed, &gone.filtered));
+        let reason = Reason::new("operator", "an operator was told to drop what it cannot work on");
+        drops.record_lines(self.failed, failed, &reason);
+        let reason = Reason::new("filtered", "the operators do not keep it");
+        drops.clone().on_purpose().record_lines(self.filtered, filtered, &reason);
+    }
+
+    fn lose(&mut self, why: Gone, line: impl FnOnce() -> Box<str>) {
+        match why {
+            Gone::Error => self.failed += 1,
+            Gone::Filtered => self.filtered += 1,
+        }
+        let gone = self.gone.get_or_insert_default();
+        let kept = match why {
+            Gone::Error => &mut gone.failed,
+            Gone::Filtered => &mut gone.filtered,
+        };
+        if kept.len() < MOST_KEPT {
+            kept.push(line());
+        }
     }
 }
 
@@ -101,6 +128,8 @@ struct Writing<'w> {
     recorder: &'w Recorder,
     out: &'w mut Requests,
     tally: Tally,
+    /// The line that is being read, if one is.
+    line: &'w [u8],
     trouble: &'w mut dyn FnMut(Trouble<'_>),
 }
 
@@ -162,7 +191,7 @@ impl Recorder {
         if decoded.is_empty() {
             return None;
         }
-        let mut writing = Writing { recorder: self, out, tally: Tally::default(), trouble };
+        let mut writing = Writing { recorder: self, out, tally: Tally::default(), line: line.bytes, trouble };
         match (&self.shape, &decoded) {
             (Shape::Steps(steps), _) => {
                 let entry = self.entry(line, decoded, source);
@@ -202,7 +231,7 @@ impl Recorder {
         out: &mut Requests,
         trouble: &mut dyn FnMut(Trouble<'_>),
     ) -> Tally {
-        let mut writing = Writing { recorder: self, out, tally: Tally::default(), trouble };
+        let mut writing = Writing { recorder: self, out, tally: Tally::default(), line: b"", trouble };
         match &self.shape {
             Shape::Steps(steps) => {
                 let (place, of_path) = (Position::START, source.facts.of_path());
@@ -406,11 +435,12 @@ impl Out for Writing<'_> {
         self.tally.written += 1;
     }
 
-    fn gone(&mut self, why: Gone) {
-        match why {
-            Gone::Error => self.tally.failed += 1,
-            Gone::Filtered => self.tally.filtered += 1,
-        }
+    fn gone(&mut self, why: Gone, entry: &Entry<'_>) {
+        let line = self.line;
+        self.tally.lose(why, || match entry.body().as_text() {
+            Some(text) => Drops::beginning(text),
+            None => Drops::beginning(&String::from_utf8_lossy(line)),
+        });
     }
 
     fn trouble(&mut self, trouble: Trouble<'_>) {
@@ -423,5 +453,14 @@ impl std::ops::AddAssign for Tally {
         self.written += other.written;
         self.failed += other.failed;
         self.filtered += other.filtered;
+        let Some(more) = other.gone else { return };
+        let Some(gone) = &mut self.gone else {
+            self.gone = Some(more);
+            return;
+        };
+        for (kept, more) in [(&mut gone.failed, more.failed), (&mut gone.filtered, more.filtered)] {
+            let room = MOST_KEPT.saturating_sub(kept.len());
+            kept.extend(more.into_iter().take(room));
+        }
     }
 }

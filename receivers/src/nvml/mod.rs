@@ -95,7 +95,7 @@ fn counters(config: &Config, context: &Context) -> Result<Option<Vec<Counter>>, 
         return Ok(None);
     }
     let path = &config.metrics_file;
-    let bytes = context.doors.files.read_small(Path::new(path), MOST_FILE_BYTES);
+    let bytes = context.doors.files.read_config(Path::new(path), MOST_FILE_BYTES);
     let bytes = bytes.map_err(|error| format!("metrics_file {path}: {error}"))?;
     let file = counters::read(&String::from_utf8_lossy(&bytes)).map_err(|e| format!("metrics_file {path}: {e}"))?;
     if !file.unknown.is_empty() {

@@ -52,8 +52,13 @@ impl Handler for GrpcHandler {
 
 impl GrpcHandler {
     async fn export(&self, request: Request<Incoming>, peer: &str) -> Result<(), Status> {
-        let identity = self.admission.check(&request).await.map_err(|denied| Status::from(&denied))?;
-        let Some(signal) = signal(request.uri().path()) else {
+        let signal = signal(request.uri().path());
+        let identity = self.admission.check(&request).await.map_err(|denied| {
+            let status = Status::from(&denied);
+            signal.inspect(|signal| self.refusals.unread(*signal, &status, peer));
+            status
+        })?;
+        let Some(signal) = signal else {
             return Err(Status::new(Code::Unimplemented, format!("unknown method {}", request.uri().path())));
         };
         match grpc::timeout(request.headers()) {
@@ -72,10 +77,17 @@ impl GrpcHandler {
         peer: &str,
     ) -> Result<(), Status> {
         let meta = metadata(request.headers(), peer, identity, self.include_metadata);
-        let limits = Limits { most_bytes: self.most_bytes, patience: Some(READ_PAUSE) };
         let mut room = Room::default();
-        let received = grpc::receive(&mut request, limits, async |len| {
-            room = self.intake.room(len).await?;
+        let message = self.message(&mut request, &mut room).await;
+        let message = message.inspect_err(|status| self.refusals.unread(signal, status, peer))?;
+        self.intake.take(signal, message, meta).await
+    }
+
+    /// The message as it comes.
+    async fn message(&self, request: &mut Request<Incoming>, room: &mut Room) -> Result<Bytes, Status> {
+        let limits = Limits { most_bytes: self.most_bytes, patience: Some(READ_PAUSE) };
+        let received = grpc::receive(request, limits, async |len| {
+            *room = self.intake.room(len).await?;
             Ok(())
         });
         let call = tokio::select! {
@@ -85,8 +97,8 @@ impl GrpcHandler {
             }
             () = self.intake.others_wait() => return Err(too_slow()),
         };
-        self.intake.fit(&mut room, call.message.len())?;
-        self.intake.take(signal, call.message, meta).await
+        self.intake.fit(room, call.message.len())?;
+        Ok(call.message)
     }
 }
 

@@ -169,7 +169,13 @@ impl HttpHandler {
     ) -> Result<Encoding, Refusal> {
         let identity = match self.admission.check(&request).await {
             Ok(identity) => identity,
-            Err(denied) => return Err(drained(request, denied.into()).await),
+            Err(denied) => {
+                let refusal = Refusal::from(denied);
+                if let Some(signal) = self.signal(request.uri().path()) {
+                    self.refusals.unread(signal, &refusal.status, peer);
+                }
+                return Err(drained(request, refusal).await);
+            }
         };
         let (signal, encoding, coding) = match self.admit(&request, encoding) {
             Ok(admitted) => admitted,
@@ -177,22 +183,38 @@ impl HttpHandler {
         };
         let meta = metadata(request.headers(), peer, identity, self.server.include_metadata);
         let mut room = Room::default();
-        let most = self.server.most_body_bytes();
-        let body = match self.read(&mut request, most, &mut room).await {
+        let unread = |refusal: &Refusal| self.refusals.unread(signal, &refusal.status, peer);
+        let body = match self.read(&mut request, self.server.most_body_bytes(), &mut room).await {
             Ok(body) => body,
-            Err(refusal) => return Err(drained(request, refusal).await),
+            Err(refusal) => {
+                unread(&refusal);
+                return Err(drained(request, refusal).await);
+            }
         };
+        let message = self.message(signal, encoding, coding, body, &mut room).inspect_err(unread)?;
+        self.intake.take(signal, message, meta).await?;
+        Ok(encoding)
+    }
+
+    /// The message in a body.
+    fn message(
+        &self,
+        signal: Signal,
+        encoding: Encoding,
+        coding: Option<Coding>,
+        body: Bytes,
+        room: &mut Room,
+    ) -> Result<Bytes, Refusal> {
         let body = match coding {
             None => body,
-            Some(coding) => Bytes::from(compress::decompress(coding, &body, most)?),
+            Some(coding) => Bytes::from(compress::decompress(coding, &body, self.server.most_body_bytes())?),
         };
         let message = match encoding {
             Encoding::Protobuf => body,
             Encoding::Json => json(signal, &body)?,
         };
-        self.intake.fit(&mut room, message.len())?;
-        self.intake.take(signal, message, meta).await?;
-        Ok(encoding)
+        self.intake.fit(room, message.len())?;
+        Ok(message)
     }
 
     /// What is asked for, by the head alone.

@@ -90,6 +90,10 @@ impl Files for RecordingFiles {
         self.real.write(path, start)
     }
 
+    fn write_uncached(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        self.real.write_uncached(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.real.rename(from, to)
     }

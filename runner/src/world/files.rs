@@ -70,6 +70,10 @@ impl Files for SimulatedFiles {
         self.world.files.write(&path, start)
     }
 
+    fn write_uncached(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        self.world.files.write_uncached(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         if let Some(owner) = &self.owner {
             self.world.seen().written.push((owner.clone(), to.to_owned()));

@@ -403,6 +403,10 @@ impl Files for VirtualFiles {
         Ok(Box::new(Opened { files: self.clone(), inode }))
     }
 
+    fn write_uncached(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        self.write(path, Start::Empty)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut tree = self.tree();
         tree.check(from)?;

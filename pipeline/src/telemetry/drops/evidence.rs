@@ -65,6 +65,13 @@ impl Evidence {
         Evidence { lines: vec![beginning(line, LINE_BYTES).into()], ..Evidence::default() }
     }
 
+    /// Of so many texts, of which these are known, in about so many bytes.
+    pub(super) fn of_lines(lines: &[Box<str>], items: usize, allowance: usize) -> Evidence {
+        let kept = lines.iter().take((allowance / LINE_ABOUT).max(1));
+        let lines: Vec<_> = kept.map(|line| beginning(line, LINE_BYTES).into()).collect();
+        Evidence { left_out: items.saturating_sub(lines.len()), lines, ..Evidence::default() }
+    }
+
     /// Of series of which only the labels that all of them have are known.
     pub(super) fn of_source(labels: &str) -> Evidence {
         let labels = beginning(labels, LABELS_BYTES).into();

@@ -89,6 +89,16 @@ impl Drops {
         self.enter(Signal::Logs, 1, None, reason, |_| Evidence::of_line(line));
     }
 
+    /// As much of a line as is kept of it.
+    pub fn beginning(line: &str) -> Box<str> {
+        evidence::beginning(line, evidence::LINE_BYTES).into()
+    }
+
+    /// Counts so many lines as dropped for `reason` that never became log records; some of them are known.
+    pub fn record_lines(&self, items: usize, lines: &[Box<str>], reason: &Reason) {
+        self.enter(Signal::Logs, items, None, reason, |allowance| Evidence::of_lines(lines, items, allowance));
+    }
+
     /// Counts `items` as dropped for `reason`, of which only the labels of their source are known (`job="a",…`), perhaps
     /// without knowing how many these are: 0 is entered, too.
     pub fn record_source(&self, signal: Signal, items: usize, labels: &str, reason: &Reason) {
@@ -127,6 +137,11 @@ impl Drops {
     pub fn refused(&self, batch: &Batch, reason: &Reason) {
         let gather = |allowance| Evidence::of_batch(batch, allowance);
         self.meter.ledger().remember(self, What::Refused, batch.signal(), batch.items(), None, reason, gather);
+    }
+
+    /// Remembers that a request was given back before anybody read what is in it.
+    pub fn refused_unread(&self, signal: Signal, reason: &Reason) {
+        self.meter.ledger().remember(self, What::Refused, signal, 0, None, reason, |_| Evidence::default());
     }
 
     fn enter(

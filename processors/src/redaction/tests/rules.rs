@@ -136,6 +136,21 @@ fn values_of_blocked_keys_are_masked_in_lines_of_json_too() {
 }
 
 #[test]
+fn what_is_blocked_is_masked_wherever_it_stands_in_a_request_with_much_that_is_not() {
+    for (pattern, secret) in [("^sk-[a-z]+$", "sk-abc"), ("[0-9]{6}x", "123456x"), ("(?i)bearer .*", "BEARER x")] {
+        let config = format!("{{allow_all_keys: true, blocked_values: ['{pattern}', 'never-there']}}");
+        let check = |attributes: &str, body: &str, expected: &str| {
+            let [attributes, body] = [attributes, body].map(|text| text.replace("SECRET", secret));
+            assert_eq!(record(&config, &attributes, &body), expected, "{pattern}");
+        };
+        check("{a: fine, b: SECRET}", "fine", r#"a="fine" b="****" | "fine""#);
+        check("{a: fine, b: 1}", "SECRET", r#"a="fine" b=1 | "****""#);
+        check("{a: [fine, {b: SECRET}]}", "{c: [fine]}", r#"a=["fine" {b="****"}] | {c=["fine"]}"#);
+        check("{a: fine}", "{c: [SECRET]}", r#"a="fine" | {c=["****"]}"#);
+    }
+}
+
+#[test]
 fn bodies_that_are_nested_without_end_are_cut() {
     let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
     let out = record("{allow_all_keys: true, blocked_values: [x], summary: info}", "{}", &deep);

@@ -98,7 +98,7 @@ pub trait Out {
     fn entry(&mut self, entry: &Entry<'_>);
 
     /// An entry has not.
-    fn gone(&mut self, why: Gone);
+    fn gone(&mut self, why: Gone, entry: &Entry<'_>);
 
     /// An operator could not work on one.
     fn trouble(&mut self, trouble: Trouble<'_>);
@@ -137,13 +137,13 @@ impl Steps {
             match step.run(here, &mut entry, around) {
                 Ok(Move::On) => {}
                 Ok(Move::To(to)) => at = to,
-                Ok(Move::Drop(why)) => return out.gone(why),
+                Ok(Move::Drop(why)) => return out.gone(why, &entry),
                 Ok(Move::Hold(part)) => return self.hold(here, part, entry, around, out),
                 Err(why) => {
                     let loud = matches!(step.on_error, OnError::Send | OnError::Drop);
                     out.trouble(Trouble { operator: &step.id, why, loud });
                     if matches!(step.on_error, OnError::Drop | OnError::DropQuiet) {
-                        return out.gone(Gone::Error);
+                        return out.gone(Gone::Error, &entry);
                     }
                 }
             }

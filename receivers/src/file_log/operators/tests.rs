@@ -50,7 +50,7 @@ impl Out for Seen {
         self.entries.push(show(entry));
     }
 
-    fn gone(&mut self, why: Gone) {
+    fn gone(&mut self, why: Gone, _: &Entry<'_>) {
         self.gone.push(why);
     }
 

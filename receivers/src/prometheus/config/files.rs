@@ -119,7 +119,7 @@ fn matching(patterns: &[String], files: &dyn Files) -> Result<Vec<PathBuf>, Erro
     let mut paths = Vec::new();
     for pattern in patterns {
         let glob = Glob::new(pattern).map_err(|error| format!("scrape_config_files: {pattern:?}: {error}"))?;
-        paths.extend(files.glob(&glob).paths);
+        paths.extend(files.find_config(&glob).paths);
     }
     paths.sort();
     paths.dedup();
@@ -127,7 +127,7 @@ fn matching(patterns: &[String], files: &dyn Files) -> Result<Vec<PathBuf>, Erro
 }
 
 fn read(path: &Path, files: &dyn Files) -> Result<Vec<u8>, Error> {
-    files.read_small(path, MOST_FILE_BYTES).map_err(|error| format!("cannot read {}: {error}", path.display()).into())
+    files.read_config(path, MOST_FILE_BYTES).map_err(|error| format!("cannot read {}: {error}", path.display()).into())
 }
 
 /// Fills in `$NAME` and `${NAME}`; `$$` is `$`. A variable that is not set is nothing.
