@@ -80,6 +80,8 @@ fn folders(files: &dyn Files, read: &Read) -> BTreeSet<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use pipeline::doors::Glob;
+    use pipeline::graph::ConfigFiles;
     use pipeline::testing::World;
     use tokio::time::Instant;
 
@@ -114,6 +116,30 @@ mod tests {
         let seen = read.now(&world.files);
         *read.contents() = seen;
         assert!(timeout(Duration::from_secs(60), watch.changed()).await.is_err(), "it was told once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn files_of_components_are_watched_and_such_as_come() {
+        let world = World::new();
+        let files = world.doors.files.clone();
+        let write = |path: &str, text: &str| files.replace(Path::new(path), text.as_bytes()).unwrap();
+        write("/etc/config.yaml", "one");
+        write("/jobs/a.yml", "a");
+        let read = reading(&world, "/etc/config.yaml");
+        let of_components = || ConfigFiles {
+            files: [("/jobs/a.yml".into(), None)].into(),
+            globs: vec![Glob::new("/jobs/*.yml").unwrap()],
+        };
+        read.also_as_they_are(of_components(), &*files);
+        let mut watch = Watch::new(files.clone(), read.clone());
+        assert!(timeout(Duration::from_secs(60), watch.changed()).await.is_err());
+        for (path, text) in [("/jobs/a.yml", "changed"), ("/jobs/b.yml", "new"), ("/etc/config.yaml", "two")] {
+            write(path, text);
+            timeout(Duration::from_secs(60), watch.changed()).await.expect(path);
+            read.also_as_they_are(of_components(), &*files);
+        }
+        write("/jobs/b.txt", "no job");
+        assert!(timeout(Duration::from_secs(60), watch.changed()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

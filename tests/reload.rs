@@ -202,6 +202,60 @@ fn watched_files_are_taken_on_when_a_link_is_turned_and_when_one_is_renamed() {
     scene.end();
 }
 
+#[test]
+fn the_jobs_of_a_file_of_prometheus_are_taken_on_when_it_changes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name);
+    let write = |name: &str, text: &str| fs::write(path(name), text).expect("the folder is writable");
+    let config = format!(
+        "
+receivers:
+  prometheus: {{config_file: '{}'}}
+exporters:
+  debug: {{}}
+service:
+  pipelines:
+    metrics: {{receivers: [prometheus], exporters: [debug]}}
+",
+        path("prometheus.yml").display()
+    );
+    let jobs = |job: &str| {
+        format!(
+            "scrape_config_files: ['jobs/*.yml']
+scrape_configs: [{{job_name: {job}, static_configs: [{{targets: ['127.0.0.1:9']}}]}}]
+"
+        )
+    };
+    fs::create_dir(path("jobs")).expect("the folder is writable");
+    write("prometheus.yml", &jobs("first"));
+    write("config.yaml", &config);
+    let slipring = Slipring::start_with(&path("config.yaml"), folder.path(), &[], &["--watch"]);
+    let targets = |wanted: &[&str]| {
+        eventually(Duration::from_secs(20), "the jobs are taken on", || {
+            let (_, page) = http::get(&slipring.metrics, "/api/v1/targets").map_err(|error| format!("{error:?}"))?;
+            let has = |job: &&str| page.contains(&format!("\"job\":\"{job}\""));
+            if wanted.iter().all(has) { Ok(()) } else { Err(page) }
+        });
+    };
+    targets(&["first"]);
+    write("prometheus.yml", &jobs("second"));
+    targets(&["second"]);
+    write("jobs/more.yml", "scrape_configs: [{job_name: third, static_configs: [{targets: ['127.0.0.1:9']}]}]");
+    targets(&["second", "third"]);
+    // What is wrong there is said, and put right without more ado.
+    write("prometheus.yml", "scrape_configs: [{job_nam: x}]");
+    eventually(Duration::from_secs(20), "it says what is wrong", || {
+        match slipring.own_metrics().sum("slipring_config_last_reload_successful", &[]) {
+            0.0 => Ok(()),
+            _ => Err(slipring.process.printed()),
+        }
+    });
+    targets(&["second", "third"]);
+    write("prometheus.yml", &jobs("fourth"));
+    targets(&["fourth", "third"]);
+    slipring.stop();
+}
+
 fn plan(folder: &Path, variables: &[(&str, String)], arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_slipring"));
     command.arg("plan").args(arguments).current_dir(folder).env("SLIPRING_DATA_DIR", folder.join("slipring-data"));

@@ -399,6 +399,47 @@ async fn series_go_when_they_are_marked_stale_or_get_no_points() {
     shown(&["g{a=\"x\"} 3"]).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_changed_exporter_goes_on_with_the_series_of_the_one_before() {
+    let world = World::new();
+    let context = world.context_for("prometheus", Signal::Metrics);
+    let build = |yaml: &str| {
+        let shared = context.shared.clone();
+        let config = decode::<Config>(&format!("endpoint: here:8889\n{yaml}")).unwrap();
+        Factory::build(config, pipeline::Context { shared, ..world.context_for("prometheus", Signal::Metrics) })
+            .unwrap()
+    };
+    let client = Client::new(HttpClientConfig::default().options(), &context).unwrap();
+    let shown = async |exporter: Box<dyn Exporter>, before: Option<Box<dyn Exporter>>| {
+        if let Some(before) = before {
+            before.close().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        exporter.start().await.unwrap();
+        let request = Request::get(parse_url("http://here:8889/metrics").unwrap());
+        let answer = client.send(request).await.unwrap().decoded(1 << 20).unwrap().to_vec();
+        (exporter, String::from_utf8(answer).unwrap())
+    };
+    let point = |value| plain(vec![gauge("g", "", vec![point(&[], value)])]);
+    let first = build("");
+    assert_eq!(first.export(&point(1.0)).await, Ok(Receipt::default()));
+    let (first, text) = shown(first, None).await;
+    assert_eq!(text, "# TYPE g gauge\ng 1\n");
+    let second = build("send_timestamps: true\nmetric_expiration: 20s");
+    // What the one before still gets is not lost either.
+    assert_eq!(first.export(&point(2.0)).await, Ok(Receipt::default()));
+    let (second, text) = shown(second, Some(first)).await;
+    assert!(text.starts_with("# TYPE g gauge\ng 2 1"), "{text}");
+    let renamed = build("namespace: other");
+    let (renamed, text) = shown(renamed, Some(second)).await;
+    assert_eq!(text, "", "what has other names begins anew");
+    assert_eq!(renamed.export(&point(3.0)).await, Ok(Receipt::default()));
+    let (third, text) = shown(build("namespace: other\nmetric_expiration: 5s"), Some(renamed)).await;
+    assert_eq!(text, "# TYPE other_g gauge\nother_g 3\n");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(shown(build("namespace: other\nmetric_expiration: 5s"), Some(third)).await.1, "", "its own limits hold");
+}
+
 #[tokio::test]
 async fn an_older_point_does_not_take_a_later_ones_place() {
     let endpoint = Endpoint::start("").await;

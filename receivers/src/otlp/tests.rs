@@ -12,6 +12,7 @@ use pipeline::net::compress::{Coding, Level, compress};
 use pipeline::net::grpc::{CallError, Client as GrpcClient, ClientSettings, Code, Status};
 use pipeline::net::http::{Client, ClientOptions, Protocol, Request, Response};
 use pipeline::net::origin::parse_url;
+use pipeline::telemetry::What;
 use pipeline::testing::{Sink, World};
 use pipeline::{Reason, Refused};
 use prost::Message;
@@ -241,6 +242,29 @@ async fn bad_requests_are_refused_by_name_and_the_next_one_is_served() {
     let counted =
         r#"slipring_otlp_refused_requests_total{code="RESOURCE_EXHAUSTED",receiver="otlp",transport="http"} 2"#;
     assert!(text.contains(counted), "{text}");
+}
+
+#[tokio::test]
+async fn requests_that_nobody_read_are_in_the_ledger_with_what_was_said() {
+    let running = start("protocols: {grpc: {max_recv_msg_size_mib: 1}, http: {max_request_body_size: 1000}}").await;
+    let too_large = running.post("/v1/logs", &[PROTOBUF], Bytes::from(vec![0; 1001])).await;
+    assert_eq!(too_large.status.as_u16(), 413);
+    let unreadable = running.post("/v1/traces", &[PROTOBUF, ("content-encoding", "gzip")], spans(1)).await;
+    assert_eq!(unreadable.status.as_u16(), 400);
+    running.call(TRACES, Bytes::from(vec![0; (1 << 20) + 1])).await.unwrap_err();
+    let mut known: Vec<_> = running.world.meter.recent_drops();
+    known.sort_by_key(|d| (d.code, d.signal));
+    let short: Vec<_> = known.iter().map(|d| (d.what, d.signal, d.code, d.items)).collect();
+    let refused = |signal, code| (What::Refused, signal, code, 0);
+    let expected = [
+        refused(Signal::Traces, "too_large"),
+        refused(Signal::Logs, "too_large"),
+        refused(Signal::Traces, "unreadable"),
+    ];
+    assert_eq!(short, expected, "{known:?}");
+    assert!(known[0].message.contains("over grpc: ") && known[0].message.contains("1048577 bytes"), "{known:?}");
+    assert!(known[1].message.contains("over http: ") && known[1].message.contains("1000"), "{known:?}");
+    assert_eq!(running.post("/v1/traces", &[PROTOBUF], spans(1)).await.status, 200);
 }
 
 #[tokio::test]

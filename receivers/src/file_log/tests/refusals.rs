@@ -140,3 +140,24 @@ async fn lines_that_operators_are_told_to_drop_are_counted() {
     running.stop().await;
     assert_eq!(rig.world.dropped("file_log"), [("logs".to_owned(), "operator".to_owned(), 1)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn lines_that_operators_drop_are_found_in_the_ledger_by_their_text() {
+    let rig = Rig::new(
+        "operators: [{ type: filter, expr: 'body startsWith \"#\"' }, { type: json_parser, on_error: drop_quiet }]",
+    );
+    rig.files.put("/logs/a.log", "{\"a\":1}\nplain text\n# a remark\n# another\n");
+    let running = rig.start().await;
+    assert_eq!(rig.lines_after(1).await, ["{\"a\":1}"]);
+    running.stop().await;
+    let recent = rig.world.meter.recent_drops();
+    let known: Vec<_> = recent.iter().map(|d| (d.code, d.items, d.on_purpose, format!("{:?}", d.evidence))).collect();
+    assert_eq!(known.len(), 2, "{known:?}");
+    for (code, items, on_purpose, lines) in
+        [("operator", 1, false, &["plain text"][..]), ("filtered", 2, true, &["# a remark", "# another"])]
+    {
+        let found = known.iter().find(|k| k.0 == code).unwrap();
+        assert_eq!((found.1, found.2), (items, on_purpose), "{known:?}");
+        assert!(lines.iter().all(|line| found.3.contains(line)), "{known:?}");
+    }
+}
