@@ -14,8 +14,9 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::bounds::Load;
 use super::lane::LaneSettings;
-use super::queue::{self, Load, Queue};
+use super::queue::{self, Queue};
 use super::{Overflow, QueueSettings, Recovery, Sizer, give_way, note, overflow};
 use crate::batch::{Batch, Signal};
 use crate::component::{Outcome, Reason, Refused};
@@ -84,7 +85,7 @@ impl Rules {
             recovery: settings.recovery,
             rate: (settings.recovery_rate > 0).then_some(settings.recovery_rate as f64),
             max_age: settings.max_age,
-            capacity: Load { bytes: max_bytes.max(1), ..queue.capacity() },
+            capacity: Load { bytes: max_bytes.max(1), ..queue.bounds().capacity },
             sizer: settings.sizer,
             turns: Arc::new(Semaphore::new(turns)),
         }
@@ -160,7 +161,7 @@ impl Disk {
         let folder = journal.folder.display().to_string();
         let journal::Opened { journal, committer, found } = journal::open(files, journal)?;
         let rules = Rules::new(settings, max_bytes, queue);
-        let units = queue.units_of(found.records, found.items, found.bytes);
+        let units = queue.bounds().units_of(found.records, found.items, found.bytes);
         let bytes = usize::try_from(found.bytes).unwrap_or(usize::MAX);
         let used = Used { load: Load { units, bytes }, records: found.records };
         counts.queue_bytes_capacity.set(gauge(rules.capacity.bytes));
@@ -256,7 +257,7 @@ impl Disk {
         batch: Batch,
         at_overflow: Overflow,
     ) -> Outcome {
-        let load = self.queue.load(&batch, &lane);
+        let load = self.queue.bounds().load(&batch, &lane);
         while let Err(refused) = self.reserve(load) {
             let stops = self.stopping.is_cancelled();
             match at_overflow {
@@ -357,7 +358,7 @@ impl Disk {
             Some(meta) => batch.with_meta(meta),
             None => batch,
         };
-        let load = self.queue.load(&batch, &lane);
+        let load = self.queue.bounds().load(&batch, &lane);
         Some(Read { number, at: record.at, lane, batch, load })
     }
 
@@ -449,7 +450,7 @@ impl Disk {
         let fits = units + load.units <= capacity.units && bytes + load.bytes <= capacity.bytes;
         // What is larger than the whole queue gets it for itself.
         if !fits && used.records > 0 {
-            return Err(self.queue.full_by(used.load, capacity));
+            return Err(self.queue.bounds().full_by(used.load, capacity));
         }
         used.load = Load { units: units + load.units, bytes: bytes + load.bytes };
         used.records += 1;
@@ -476,7 +477,7 @@ impl Disk {
             return;
         }
         let load = self.used().load;
-        self.counts.queue_size.set(gauge(self.queue.shown(load.units)));
+        self.counts.queue_size.set(gauge(self.queue.bounds().shown(load.units)));
         self.counts.queue_bytes.set(gauge(load.bytes));
     }
 

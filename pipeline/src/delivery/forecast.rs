@@ -41,7 +41,7 @@ impl Watch {
         let disk = self.disk.get();
         let now = Instant::now();
         let since = |since: Option<Instant>| since.map_or(Duration::ZERO, |since| now - since);
-        let (used, capacity) = disk.map_or((self.queue.used(), self.queue.capacity()), |disk| disk.level());
+        let (used, capacity) = disk.map_or((self.queue.used(), self.queue.bounds().capacity), |disk| disk.level());
         let retried = since(self.courier.retries_since());
         let age = disk.map_or_else(|| since(self.queue.waits_since()).max(retried), |disk| disk.age());
         self.counts.queue_age.set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));

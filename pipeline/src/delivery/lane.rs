@@ -8,7 +8,8 @@ use std::time::Duration;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::queue::{Entry, Held};
+use super::held::Held;
+use super::queue::Entry;
 use super::{BatchSettings, Sizer, cut};
 use crate::batch::{Batch, Metadata, Parts};
 use crate::telemetry::BatchCounts;

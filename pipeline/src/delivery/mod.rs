@@ -11,11 +11,13 @@
 //! (`succession`).
 
 mod backoff;
+mod bounds;
 mod config;
 mod courier;
 mod cut;
 mod disk;
 mod forecast;
+mod held;
 mod lane;
 mod note;
 mod queue;
@@ -403,10 +405,10 @@ impl Queued {
     }
 
     fn try_offer(&self, batch: Batch) -> Result<Option<Waiting>, Refused> {
-        let load = self.queue.load(&batch, &self.lane);
+        let load = self.queue.bounds().load(&batch, &self.lane);
         self.queue.has_room(load).inspect_err(|refused| self.look_at(&batch, refused))?;
         let key = self.lane.key(batch.meta());
-        let pieces = self.lane.cut(self.queue.fitting(batch));
+        let pieces = self.lane.cut(self.queue.bounds().fitting(batch));
         let (waiter, result) = self.waiter();
         self.queue.offer(&key, pieces, load, waiter)?;
         Ok(result)
@@ -436,9 +438,9 @@ impl Queued {
     /// Into the queue, whatever has to give way there.
     fn offer_displacing(&self, batch: Batch) -> Result<Option<Waiting>, Refused> {
         let given = batch.clone();
-        let load = self.queue.load(&batch, &self.lane);
+        let load = self.queue.bounds().load(&batch, &self.lane);
         let key = self.lane.key(batch.meta());
-        let pieces = self.lane.cut(self.queue.fitting(batch));
+        let pieces = self.lane.cut(self.queue.bounds().fitting(batch));
         let (waiter, result) = self.waiter();
         let (outcome, displaced) = self.queue.offer_displacing(&key, pieces, load, waiter);
         give_way(&self.counts, displaced);
@@ -451,9 +453,9 @@ impl Queued {
 
     async fn offer_blocking(&self, batch: Batch) -> Outcome {
         let mut refused = NotQueued { counts: &self.counts, items: batch.items() };
-        let load = self.queue.load(&batch, &self.lane);
+        let load = self.queue.bounds().load(&batch, &self.lane);
         let key = self.lane.key(batch.meta());
-        let pieces = self.lane.cut(self.queue.fitting(batch));
+        let pieces = self.lane.cut(self.queue.bounds().fitting(batch));
         let (waiter, result) = self.waiter();
         self.queue.offer_blocking(key, pieces, load, waiter).await?;
         refused.items = 0;

@@ -9,12 +9,13 @@ use smallvec::SmallVec;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use super::QueueSettings;
+use super::bounds::{Bounds, Load};
 use super::disk::{IN_MEMORY, OnDisk};
-use super::lane::{Job, Lane, LaneKey, LaneSettings, Shipment};
-use super::{QueueSettings, Sizer, cut};
+use super::held::Held;
+use super::lane::{Job, Lane, LaneKey, Shipment};
 use crate::batch::Batch;
 use crate::component::{Outcome, Refused};
-use crate::fate::Fate;
 use crate::telemetry::{ExporterCounts, Seldom, gauge};
 
 /// The code of a refusal for want of room.
@@ -33,23 +34,6 @@ pub(super) struct Queue {
     before_disk: AtomicBool,
 }
 
-/// How much there may be, and what counts.
-#[derive(Clone, Copy)]
-struct Bounds {
-    capacity: Load,
-    sizer: Sizer,
-    /// What one unit of the sizer is in a [`Load`].
-    scale: usize,
-}
-
-impl Bounds {
-    fn new(settings: &QueueSettings) -> Bounds {
-        let scale = if settings.sizer == Sizer::Requests { SHARES } else { 1 };
-        let units = settings.queue_size.max(1).saturating_mul(scale);
-        Bounds { capacity: Load { units, bytes: settings.max_bytes.max(1) }, sizer: settings.sizer, scale }
-    }
-}
-
 #[derive(Default)]
 struct State {
     /// What waits, by lane; only lanes in which something waits.
@@ -64,17 +48,6 @@ struct State {
     /// Somebody found no room: what waits to be merged goes out as it is.
     pressed: bool,
     closed: bool,
-}
-
-/// Parts of a request that a load can be: where a `batch` processor merges requests, each counts as its share of what is
-/// made of them, as if it had been merged before the queue.
-const SHARES: usize = 1 << 20;
-
-/// What something takes of a queue: bytes, and the sizer's units times the queue's scale.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Load {
-    pub(super) units: usize,
-    pub(super) bytes: usize,
 }
 
 /// Something that waits, whole or in part.
@@ -95,19 +68,6 @@ struct Blocked {
 
 /// What gave way to something newer.
 pub(super) type Displaced = SmallVec<[Entry; 1]>;
-
-impl Load {
-    fn add(&mut self, more: Load) {
-        self.units += more.units;
-        self.bytes += more.bytes;
-    }
-
-    fn sub(&mut self, less: Load) {
-        // Units of another kind than the present ones are not in the sum.
-        self.units = self.units.saturating_sub(less.units);
-        self.bytes -= less.bytes;
-    }
-}
 
 impl State {
     /// Takes out the batch that waits longest of those of which nothing is being exported.
@@ -168,13 +128,9 @@ impl Queue {
         self.counts.queue_bytes_capacity.set(gauge(settings.max_bytes.max(1)));
     }
 
-    fn bounds(&self) -> Bounds {
+    /// What it may hold.
+    pub(super) fn bounds(&self) -> Bounds {
         *self.bounds.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What fits into it.
-    pub(super) fn capacity(&self) -> Load {
-        self.bounds().capacity
     }
 
     /// From now on there is a queue on disk behind this one, or there is none.
@@ -206,38 +162,11 @@ impl Queue {
         self.admit(&mut state, key, entries, load);
     }
 
-    /// What so many stored batches take, in units.
-    pub(super) fn units_of(&self, batches: usize, items: u64, bytes: u64) -> usize {
-        let Bounds { sizer, scale, .. } = self.bounds();
-        match sizer {
-            Sizer::Requests => batches.saturating_mul(scale),
-            Sizer::Items => usize::try_from(items).unwrap_or(usize::MAX),
-            Sizer::Bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
-        }
-    }
-
-    /// What a batch takes in that lane.
-    pub(super) fn load(&self, batch: &Batch, lane: &LaneSettings) -> Load {
-        let Bounds { sizer, scale, .. } = self.bounds();
-        let units = match sizer {
-            Sizer::Requests => lane.share(batch, scale),
-            unit => cut::size(batch, unit),
-        };
-        Load { units, bytes: batch.byte_len() }
-    }
-
     /// Says in the log, from time to time, that batches are refused.
     pub(super) fn tell(&self, refused: &Refused) {
         if let Some(times) = self.refusals.again() {
             tracing::warn!(component = self.counts.drops.component(), times, "refuses data: {refused}");
         }
-    }
-
-    /// The batch in pieces of which none is larger than the whole queue.
-    pub(super) fn fitting(&self, batch: Batch) -> SmallVec<[Batch; 1]> {
-        let Bounds { capacity, sizer, scale } = self.bounds();
-        let pieces = cut::pieces(batch, sizer, capacity.units / scale);
-        pieces.into_iter().flat_map(|piece| cut::pieces(piece, Sizer::Bytes, capacity.bytes)).collect()
     }
 
     /// Whether a batch of that load would be taken now.
@@ -313,7 +242,7 @@ impl Queue {
             return (Err(shutting_down()), displaced);
         }
         // What is being exported stays: where it leaves no room, nothing is to give way in vain.
-        if !self.fits(&state, load) && !self.fits_into(state.exporting, load) {
+        if !self.fits(&state, load) && !self.bounds().fit(state.exporting, load) {
             return (Err(self.full(&mut state)), displaced);
         }
         while !self.fits(&state, load) {
@@ -425,14 +354,7 @@ impl Queue {
     }
 
     fn fits(&self, state: &State, load: Load) -> bool {
-        self.fits_into(state.used, load)
-    }
-
-    fn fits_into(&self, used: Load, load: Load) -> bool {
-        let capacity = self.capacity();
-        // What is larger than the whole queue gets it for itself.
-        used.bytes == 0 && used.units == 0
-            || used.units + load.units <= capacity.units && used.bytes + load.bytes <= capacity.bytes
+        self.bounds().fit(state.used, load)
     }
 
     /// There is no room: nothing waits to be merged any longer.
@@ -443,18 +365,8 @@ impl Queue {
 
     fn full(&self, state: &mut State) -> Refused {
         self.press(state);
-        self.full_by(state.used, self.capacity())
-    }
-
-    /// The refusal of a queue that has so much of so much.
-    pub(super) fn full_by(&self, used: Load, capacity: Load) -> Refused {
-        let message = if used.units >= capacity.units || used.bytes < capacity.bytes / 2 {
-            let (used, capacity) = (self.shown(used.units), self.shown(capacity.units));
-            format!("the sending queue is full: {used} of {capacity} {}", self.bounds().sizer.name())
-        } else {
-            format!("the sending queue is full: {} of {} bytes (max_bytes)", used.bytes, capacity.bytes)
-        };
-        Refused::retry(QUEUE_FULL, message)
+        let bounds = self.bounds();
+        bounds.full_by(state.used, bounds.capacity)
     }
 
     fn entries(
@@ -465,15 +377,7 @@ impl Queue {
         waiter: Option<oneshot::Sender<Outcome>>,
         on_disk: Option<OnDisk>,
     ) -> SmallVec<[Entry; 1]> {
-        let held = Arc::new(Held {
-            queue: self.clone(),
-            load,
-            admitted: AtomicBool::new(false),
-            exporting: AtomicBool::new(false),
-            answer: Mutex::new(Answer { waiter, worst: None }),
-            on_disk,
-            fate: pieces.first().and_then(Batch::fate).cloned(),
-        });
+        let held = Held::new(self, &pieces, load, waiter, on_disk);
         let number = state.next_number;
         state.next_number += 1;
         let at = Instant::now();
@@ -513,7 +417,7 @@ impl Queue {
         }
     }
 
-    fn release(&self, load: Load, was_exporting: bool) {
+    pub(super) fn release(&self, load: Load, was_exporting: bool) {
         let mut state = self.state();
         state.used.sub(load);
         if was_exporting {
@@ -526,84 +430,16 @@ impl Queue {
         self.show(&state);
     }
 
-    /// Whole units.
-    pub(super) fn shown(&self, units: usize) -> usize {
-        units.div_ceil(self.bounds().scale)
-    }
-
     fn show(&self, state: &State) {
         if self.before_disk.load(Ordering::Relaxed) {
             return;
         }
-        self.counts.queue_size.set(gauge(self.shown(state.used.units)));
+        self.counts.queue_size.set(gauge(self.bounds().shown(state.used.units)));
         self.counts.queue_bytes.set(gauge(state.used.bytes));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One batch's share of the queue, given back when the last piece of it is answered; then its caller, if it waits for
-/// the result, gets the worst answer.
-pub(super) struct Held {
-    queue: Arc<Queue>,
-    load: Load,
-    admitted: AtomicBool,
-    /// Something of it was taken out to be exported.
-    exporting: AtomicBool,
-    answer: Mutex<Answer>,
-    /// Where it is on the disk; given back after the answer.
-    on_disk: Option<OnDisk>,
-    /// Tells its sender what becomes of it.
-    fate: Option<Arc<Fate>>,
-}
-
-struct Answer {
-    waiter: Option<oneshot::Sender<Outcome>>,
-    worst: Option<Refused>,
-}
-
-impl Held {
-    /// Whether nothing of it was taken out to be exported.
-    pub(super) fn is_whole(&self) -> bool {
-        !self.exporting.load(Ordering::Relaxed)
-    }
-
-    /// Leaves it to the next process, if it is on the disk or its sender has it still.
-    pub(super) fn stays(&self) -> bool {
-        let on_disk = self.on_disk.as_ref().map(OnDisk::stays);
-        on_disk.or_else(|| self.fate.as_deref().map(Fate::miss)).is_some()
-    }
-
-    /// Whether its sender sends nothing more before it is delivered.
-    pub(super) fn is_last(&self) -> bool {
-        self.fate.as_ref().is_some_and(|fate| fate.is_last())
-    }
-
-    /// Remembers a refusal for the caller; false when there is no caller that waits, so that nobody owns the data.
-    pub(super) fn refuse(&self, refused: &Refused) -> bool {
-        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
-        if answer.waiter.as_ref().is_none_or(oneshot::Sender::is_closed) {
-            return false;
-        }
-        answer.worst = Some(match answer.worst.take() {
-            Some(worst) => worst.worse(refused.clone()),
-            None => refused.clone(),
-        });
-        true
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if *self.admitted.get_mut() {
-            self.queue.release(self.load, *self.exporting.get_mut());
-        }
-        let answer = self.answer.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(waiter) = answer.waiter.take() {
-            let _ = waiter.send(answer.worst.take().map_or(Ok(()), Err));
-        }
     }
 }
 
