@@ -22,7 +22,7 @@ usage: cargo xtask <command>
   gpu-check  builds a program that holds our readings of NVIDIA GPUs beside nvidia-smi's, says where it is, and runs it
              where there is a driver: cargo xtask gpu-check [LIBRARY [NVIDIA_SMI]]
   soak     runs the release binary under load and sees that memory and file descriptors do not grow:
-             cargo xtask soak [MINUTES [PROGRAM]], 10 and the release build if not said
+             cargo xtask soak [MINUTES [PROGRAM]], 10 after a warm-up of 5, and the release build if not said
   fuzz     runs each fuzz target for a while: cargo xtask fuzz [SECONDS]
 ";
 

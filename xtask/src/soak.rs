@@ -1,13 +1,13 @@
 //! The soak: the real binary under a steady load of all three signals, whose memory and file descriptors must not grow.
 //!
 //! OTLP requests, a scraped target of which 300 series a minute go and others come, and a log file that grows and is rotated
-//! go in; a far side that takes everything, away for ten seconds in each minute, is where they go. Each outage fills queues,
-//! so that what counts is the least reading of each minute, when nothing waits. Growth is the median of the slopes between
-//! all pairs of these (Theil and Sen's), which single ones do not move, over the time after the first outages: those show how
-//! much memory one takes, and the allocator keeps a part of it.
+//! go in; a far side that takes everything, away for ten seconds in each minute, is where they go.
 //!
-//! Flat is growth by at most a twentieth of what there is, and what [`MOST_GROWTH`] and [`MOST_FDS`] say of an hour. A leak
-//! too small for ten minutes shows in a longer run: the hourly part stays what it is.
+//! Before that counts, the far side is away for half of five minutes: each outage takes memory, of which scratch buffers and
+//! the allocator keep some, so that a process grows until it has met enough of them. After that, what counts is the least
+//! reading of each whole minute, when nothing waits. Growth is the median of the slopes between all pairs of these (Theil and
+//! Sen's), which single ones do not move. Flat is growth by at most a twentieth of what there is, and what [`MOST_GROWTH`]
+//! and [`MOST_FDS`] say of an hour. A leak too small for ten minutes shows in a longer run: the hourly part stays what it is.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -24,8 +24,8 @@ use crate::run::cargo;
 
 /// Between two readings.
 const EVERY: Duration = Duration::from_secs(2);
-/// From when on readings count; from the middle of a run that is shorter than twice this.
-const SETTLED: Duration = Duration::from_secs(240);
+/// How long memory may still grow into what outages take; the far side is away for half of it.
+const WARM_UP: Duration = Duration::from_secs(300);
 /// What comes and goes with the load, as a part of what there is.
 const NOISE: f64 = 0.05;
 /// What memory may grow by in an hour beyond that, in KiB.
@@ -59,7 +59,7 @@ service:
     logs: {receivers: [otlp, file_log], processors: [memory_limiter, resource], exporters: [loki]}
 ";
 
-/// Runs it for so many minutes, or another program instead.
+/// Runs it for so many minutes after the warm-up, or another program instead.
 pub fn soak(arguments: &[String]) -> Result<(), String> {
     let minutes = arguments.first().map_or("10", String::as_str);
     let minutes: f64 = minutes.parse().map_err(|_| format!("{minutes:?} is no number of minutes"))?;
@@ -133,7 +133,7 @@ struct Reading {
 fn read(process: &mut Ended, port: &str, lasts: Duration, folder: &Path) -> Result<Vec<Reading>, String> {
     let (begun, mut readings) = (Instant::now(), Vec::new());
     let proc = PathBuf::from(format!("/proc/{}", process.0.id()));
-    while begun.elapsed() < lasts {
+    while begun.elapsed() < WARM_UP + lasts {
         sleep(EVERY);
         if let Ok(Some(status)) = process.0.try_wait() {
             let said = fs::read_to_string(folder.join("soak.out")).unwrap_or_default();
@@ -155,8 +155,7 @@ fn read(process: &mut Ended, port: &str, lasts: Duration, folder: &Path) -> Resu
 
 /// Whether memory and descriptors stay where they are.
 fn judge(readings: &[Reading], unaccounted: f64) -> Result<(), String> {
-    let settled = SETTLED.as_secs_f64().min(readings.last().map_or(0.0, |last| last.seconds) / 2.0);
-    let steady = &readings[readings.partition_point(|reading| reading.seconds < settled)..];
+    let steady = &readings[readings.partition_point(|reading| reading.seconds < WARM_UP.as_secs_f64())..];
     let (memory, fds) = (floors(steady, |reading| reading.resident_kib), floors(steady, |reading| reading.fds));
     let most = steady.iter().map(|reading| reading.resident_kib).fold(0.0, f64::max);
     let hours = steady.last().map_or(0.0, |last| (last.seconds - steady[0].seconds) / 3600.0);
@@ -186,12 +185,17 @@ fn judge(readings: &[Reading], unaccounted: f64) -> Result<(), String> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// The least reading of each minute, with its second.
+/// The least reading of each whole minute, with its second.
 fn floors(readings: &[Reading], of: fn(&Reading) -> f64) -> Vec<(f64, f64)> {
     let mut floors: Vec<(f64, f64)> = Vec::new();
     let mut minute = f64::NEG_INFINITY;
+    let last = readings.last().map_or(0.0, |last| last.seconds + EVERY.as_secs_f64());
     for reading in readings {
         if reading.seconds - minute >= 60.0 {
+            // A part of a minute may have been an outage and nothing else.
+            if reading.seconds + 60.0 > last {
+                break;
+            }
             minute = reading.seconds;
             floors.push((reading.seconds, of(reading)));
         } else if let Some(last) = floors.last_mut().filter(|last| of(reading) < last.1) {
@@ -293,7 +297,7 @@ fn free_address() -> Result<String, String> {
     listener.local_addr().map(|address| address.to_string()).map_err(|error| error.to_string())
 }
 
-/// A server that takes what is posted and shows some metrics; with `outages` it answers 503 for ten seconds a minute.
+/// A server that takes what is posted and shows some metrics; with `outages` it answers 503 every now and then.
 fn serve(stop: Arc<AtomicBool>, taken: Arc<AtomicU64>, outages: bool) -> Result<String, String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?.to_string();
@@ -308,6 +312,11 @@ fn serve(stop: Arc<AtomicBool>, taken: Arc<AtomicU64>, outages: bool) -> Result<
         }
     });
     Ok(address)
+}
+
+/// Whether the far side is away: half of the time while the process warms up, then for ten seconds in each minute.
+fn is_away(since: Duration) -> bool {
+    if since < WARM_UP { since.as_secs() % 20 >= 10 } else { since.as_secs() % 60 >= 50 }
 }
 
 fn answer(connection: &TcpStream, begun: Instant, taken: &AtomicU64, outages: bool) -> Option<()> {
@@ -327,7 +336,7 @@ fn answer(connection: &TcpStream, begun: Instant, taken: &AtomicU64, outages: bo
             }
         }
         std::io::copy(&mut reader.by_ref().take(len), &mut std::io::sink()).ok()?;
-        let away = outages && begun.elapsed().as_secs() % 60 >= 50;
+        let away = outages && is_away(begun.elapsed());
         let text = if outages { String::new() } else { exposition(begun) };
         let status = if away { "503 Service Unavailable" } else { "200 OK" };
         if !away {
