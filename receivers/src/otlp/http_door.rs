@@ -169,31 +169,30 @@ impl HttpHandler {
     ) -> Result<Encoding, Refusal> {
         let identity = match self.admission.check(&request).await {
             Ok(identity) => identity,
-            Err(denied) => {
-                let refusal = Refusal::from(denied);
-                if let Some(signal) = self.signal(request.uri().path()) {
-                    self.refusals.unread(signal, &refusal.status, peer);
-                }
-                return Err(drained(request, refusal).await);
-            }
+            Err(denied) => return Err(self.turned_away(request, denied.into(), peer).await),
         };
         let (signal, encoding, coding) = match self.admit(&request, encoding) {
             Ok(admitted) => admitted,
-            Err(refusal) => return Err(drained(request, refusal).await),
+            Err(refusal) => return Err(self.turned_away(request, refusal, peer).await),
         };
         let meta = metadata(request.headers(), peer, identity, self.server.include_metadata);
         let mut room = Room::default();
-        let unread = |refusal: &Refusal| self.refusals.unread(signal, &refusal.status, peer);
         let body = match self.read(&mut request, self.server.most_body_bytes(), &mut room).await {
             Ok(body) => body,
-            Err(refusal) => {
-                unread(&refusal);
-                return Err(drained(request, refusal).await);
-            }
+            Err(refusal) => return Err(self.turned_away(request, refusal, peer).await),
         };
-        let message = self.message(signal, encoding, coding, body, &mut room).inspect_err(unread)?;
+        let message = self.message(signal, encoding, coding, body, &mut room);
+        let message = message.inspect_err(|refusal| self.refusals.unread(signal, &refusal.status, peer))?;
         self.intake.take(signal, message, meta).await?;
         Ok(encoding)
+    }
+
+    /// The refusal of a request whose body nobody wants.
+    async fn turned_away(&self, request: Request<Incoming>, refusal: Refusal, peer: &str) -> Refusal {
+        if let Some(signal) = self.signal(request.uri().path()).filter(|_| request.method() == Method::POST) {
+            self.refusals.unread(signal, &refusal.status, peer);
+        }
+        drained(request, refusal).await
     }
 
     /// The message in a body.

@@ -251,6 +251,7 @@ async fn requests_that_nobody_read_are_in_the_ledger_with_what_was_said() {
     assert_eq!(too_large.status.as_u16(), 413);
     let unreadable = running.post("/v1/traces", &[PROTOBUF, ("content-encoding", "gzip")], spans(1)).await;
     assert_eq!(unreadable.status.as_u16(), 400);
+    assert_eq!(running.post("/v1/metrics", &[("content-type", "text/plain")], spans(1)).await.status, 415);
     running.call(TRACES, Bytes::from(vec![0; (1 << 20) + 1])).await.unwrap_err();
     let mut known: Vec<_> = running.world.meter.recent_drops();
     known.sort_by_key(|d| (d.code, d.signal));
@@ -260,6 +261,7 @@ async fn requests_that_nobody_read_are_in_the_ledger_with_what_was_said() {
         refused(Signal::Traces, "too_large"),
         refused(Signal::Logs, "too_large"),
         refused(Signal::Traces, "unreadable"),
+        refused(Signal::Metrics, "unreadable"),
     ];
     assert_eq!(short, expected, "{known:?}");
     assert!(known[0].message.contains("over grpc: ") && known[0].message.contains("1048577 bytes"), "{known:?}");
