@@ -1,6 +1,7 @@
 //! A push over HTTP that is answered by a status: how it is sent, and what the answer means to a client that wants its
 //! data stored once (Prometheus remote write, Loki).
 
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,12 +37,8 @@ impl Pusher {
         Ok(Pusher { client: config.client(context)?, url, clock: context.doors.clock })
     }
 
-    /// Sends a body of protobuf, whose type may stand in `headers` more exactly; what the far side said, or that nothing was heard.
-    pub async fn push(&self, body: &[u8], headers: HeaderMap) -> Result<Response, Answer> {
-        self.push_compressed(snappy(body)?, headers).await
-    }
-
-    /// The same of a body that went through [`snappy`].
+    /// Sends a body of protobuf that is a snappy block by now, and whose type may stand in `headers` more exactly; what the far
+    /// side said, or that nothing was heard.
     pub async fn push_compressed(&self, body: Bytes, headers: HeaderMap) -> Result<Response, Answer> {
         let mut request = Request::post(self.url.clone(), body);
         request.headers = headers;
@@ -91,8 +88,15 @@ impl Pusher {
 /// # Errors
 /// `Reject`, for lack of memory.
 pub fn snappy(body: &[u8]) -> Result<Bytes, Answer> {
-    let compressed = compress(Coding::Snappy, Level::default(), body);
-    compressed.map(Bytes::from).map_err(|e| Answer::Reject(Reason::new("snappy", format!("cannot compress: {e}"))))
+    compressed(compress(Coding::Snappy, Level::default(), body))
+}
+
+/// What a compressor made, as it is sent.
+///
+/// # Errors
+/// `Reject`, where it made nothing.
+pub fn compressed<B: Into<Bytes>>(body: io::Result<B>) -> Result<Bytes, Answer> {
+    body.map(Into::into).map_err(|e| Answer::Reject(Reason::new("snappy", format!("cannot compress: {e}"))))
 }
 
 /// The word for an HTTP status in reasons.

@@ -83,6 +83,7 @@ pub struct Batch {
     items: usize,
     meta: Option<Arc<Metadata>>,
     fate: Option<Arc<Fate>>,
+    shown_first: bool,
 }
 
 impl Batch {
@@ -101,18 +102,18 @@ impl Batch {
         if !request.is_empty() {
             parts.push(request);
         }
-        Batch { signal, parts, items, meta: None, fate: None }
+        Batch { signal, parts, items, meta: None, fate: None, shown_first: false }
     }
 
     /// A batch of several complete export requests that together hold `items` items; empty parts are left out.
     pub fn from_parts(signal: Signal, parts: impl IntoIterator<Item = Bytes>, items: usize) -> Batch {
         let parts = parts.into_iter().filter(|p| !p.is_empty()).collect();
-        Batch { signal, parts, items, meta: None, fate: None }
+        Batch { signal, parts, items, meta: None, fate: None, shown_first: false }
     }
 
     /// A batch that holds nothing.
     pub fn empty(signal: Signal) -> Batch {
-        Batch { signal, parts: Parts::new(), items: 0, meta: None, fate: None }
+        Batch { signal, parts: Parts::new(), items: 0, meta: None, fate: None, shown_first: false }
     }
 
     /// The same batch with what is known about its sender.
@@ -137,16 +138,31 @@ impl Batch {
         self
     }
 
+    /// The same batch, whose log records are known to be written so: the attributes that stand before their times, and in
+    /// front of a body of text, are members of the JSON object that the body is. Who stores the body need neither read nor
+    /// store them. It is true of these bytes only: whoever changes a part makes a batch of which it is not known.
+    #[must_use]
+    pub fn with_shown_first(mut self) -> Batch {
+        self.shown_first = true;
+        self
+    }
+
+    /// Whether the attributes before a record's times are known to be shown by its body.
+    pub fn shown_first(&self) -> bool {
+        self.shown_first
+    }
+
     /// What tells the sender what becomes of it, where it wants to know.
     pub fn fate(&self) -> Option<&Arc<Fate>> {
         self.fate.as_ref()
     }
 
-    /// This batch as a piece of `whole`, with what is known of that one's sender.
+    /// This batch as a piece of `whole`, whose items stand in it as they were, with what is known of that one and its sender.
     #[must_use]
     pub fn of(mut self, whole: &Batch) -> Batch {
         self.meta.clone_from(&whole.meta);
         self.fate.clone_from(&whole.fate);
+        self.shown_first = whole.shown_first;
         self
     }
 
@@ -201,6 +217,7 @@ impl Batch {
         assert_eq!(self.signal, other.signal, "batches of different signals cannot be merged");
         self.parts.extend(other.parts);
         self.items += other.items;
+        self.shown_first &= other.shown_first;
     }
 
     /// The batch with each part replaced by what `edit` makes of it. `edit` answers the new bytes and item count, or
@@ -209,12 +226,13 @@ impl Batch {
     /// # Errors
     /// The first error of `edit`.
     pub fn map_parts<E>(self, mut edit: impl FnMut(&Bytes) -> Result<Option<Edited>, E>) -> Result<Batch, E> {
-        let Batch { signal, parts, mut items, meta, fate } = self;
+        let Batch { signal, parts, mut items, meta, fate, mut shown_first } = self;
         let mut out = Parts::with_capacity(parts.len());
         for part in parts {
             match edit(&part)? {
                 None => out.push(part),
                 Some(new) => {
+                    shown_first = false;
                     items = (items + new.items_added).saturating_sub(new.items_removed);
                     if !new.bytes.is_empty() {
                         out.push(new.bytes);
@@ -222,7 +240,7 @@ impl Batch {
                 }
             }
         }
-        Ok(Batch { signal, parts: out, items, meta, fate })
+        Ok(Batch { signal, parts: out, items, meta, fate, shown_first })
     }
 }
 
@@ -253,5 +271,25 @@ impl fmt::Debug for Batch {
             self.byte_len(),
             self.parts.len()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::logs;
+
+    #[test]
+    fn what_is_known_of_the_bytes_of_a_batch_is_lost_with_them() {
+        let known = || logs(["a", "b"]).with_shown_first();
+        let edit = |new: bool| known().map_parts(|part| Ok::<_, ()>(new.then(|| part.clone().into()))).unwrap();
+        assert!(edit(false).shown_first() && !edit(true).shown_first());
+        let appended = |other: Batch| {
+            let mut batch = known();
+            batch.append(other);
+            batch
+        };
+        assert!(appended(known()).shown_first() && !appended(logs(["c"])).shown_first());
+        assert!(logs(["a"]).of(&known()).shown_first());
     }
 }

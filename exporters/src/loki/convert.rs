@@ -1,6 +1,5 @@
 //! From OTLP log records to Loki's streams and entries.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -8,38 +7,38 @@ use pipeline::Batch;
 use pipeline::otlp::WireError;
 use pipeline::otlp::view::{AnyValue, KeyValue, LogRecord, ResourceGroup, ScopeGroup, resources};
 
+use super::MOST_ROOM;
 use super::adjusted::Adjusted;
 use super::config::{Config, Format, LongLines, StructuredMetadata};
-use super::hints::Hints;
+use super::hints::{self, Hints};
 use super::labels::{Added, Labels};
 use super::line::{Around, pieces};
 use super::listed;
-use super::metadata::Metadata;
-use super::newest::Times;
-use super::streams::{StreamId, Streams};
+use super::metadata::{Ids, Metadata};
+use super::newest::{Times, is_behind};
+use super::place::Place;
+use super::streams::{Line, Span, StreamId, Streams};
 use crate::dropped::Dropped;
 use crate::plain;
 
 /// Streams that are remembered for a resource; more are looked up by their labels.
 const MOST_REMEMBERED: usize = 256;
-/// Entries for which there is room from the start.
-const MOST_ROOM: usize = 1 << 14;
 /// The most bytes that the entries of a batch take.
 const MOST_BYTES: usize = 256 << 20;
 
 /// Converts a batch of logs, and counts the records for which there is no room. Records without any time get `now`,
-/// nanoseconds since 1970. `times` is how far the streams have come. The entries are written into `buffer`.
+/// nanoseconds since 1970. `times` is how far the streams have come. What is no record's body is written into `buffer`.
 ///
 /// # Errors
 /// When it is malformed.
-pub fn convert(
+pub fn convert<'a>(
     config: &Config,
     adjusted: &Adjusted,
-    batch: &Batch,
+    batch: &'a Batch,
     now: u64,
     times: &Times,
     buffer: Vec<u8>,
-) -> Result<(Streams, Dropped), WireError> {
+) -> Result<(Streams<'a>, Dropped), WireError> {
     let mut converter = Converter {
         config,
         adjusted,
@@ -47,7 +46,8 @@ pub fn convert(
         times,
         backfill_window: u64::try_from(config.backfill_window.get().as_nanos()).unwrap_or(u64::MAX),
         resource: Vec::new(),
-        resource_hints: Hints::default(),
+        resource_hints: Rc::default(),
+        skips_shown: false,
         scope: ("", ""),
         attributes: Vec::new(),
         key: String::new(),
@@ -57,6 +57,7 @@ pub fn convert(
         remembered: HashMap::new(),
         last: None,
         out: Streams::onto(buffer, batch.items().min(MOST_ROOM)),
+        shown_first: batch.shown_first(),
         dropped: Dropped::default(),
     };
     for part in batch.parts() {
@@ -69,16 +70,20 @@ pub fn convert(
     Ok((out, converter.dropped))
 }
 
-struct Converter<'a> {
-    config: &'a Config,
-    adjusted: &'a Adjusted,
+struct Converter<'a, 's> {
+    config: &'s Config,
+    adjusted: &'s Adjusted,
     now: u64,
-    times: &'a Times,
+    times: &'s Times,
     /// Nanoseconds, or 0.
     backfill_window: u64,
     /// Attributes of the resource, without hints.
     resource: Vec<KeyValue<'a>>,
-    resource_hints: Hints,
+    resource_hints: Rc<Hints>,
+    /// Whether attributes that the line is known to show are not even read.
+    skips_shown: bool,
+    /// Whether it is known where those stand.
+    shown_first: bool,
     /// Name and version.
     scope: (&'a str, &'a str),
     /// Attributes of the record, without hints.
@@ -93,36 +98,29 @@ struct Converter<'a> {
     remembered: HashMap<String, Rc<Place<'a>>>,
     /// The one of the record before.
     last: Option<(String, Rc<Place<'a>>)>,
-    out: Streams,
+    out: Streams<'a>,
     dropped: Dropped,
 }
 
-/// The stream of a record.
-struct Place<'a> {
-    /// `None` where nobody can be the tenant.
-    stream: Option<StreamId>,
-    tenant: String,
-    labels: Labels,
-    /// The stream for entries that are too old for this one, and the label for which it has no room.
-    backfill: OnceCell<(StreamId, Option<(String, String)>)>,
-    /// Labels for which there was no room.
-    moved: Vec<(String, String)>,
-    /// The resource's attributes that are not labels.
-    resource: Vec<KeyValue<'a>>,
-}
-
-impl<'a> Converter<'a> {
+impl<'a> Converter<'a, '_> {
     fn group(&mut self, group: ResourceGroup<'a>) -> Result<(), WireError> {
         self.remembered.clear();
         self.last = None;
         self.resource.clear();
-        self.resource_hints = Hints::default();
+        let mut hints = Hints::default();
         for attribute in group.attributes() {
             let attribute = attribute?;
-            if !self.resource_hints.take(&attribute)? {
+            if !hints.take(&attribute)? {
                 self.resource.push(attribute);
             }
         }
+        self.skips_shown = self.shown_first
+            && self.config.structured_metadata == StructuredMetadata::NotInLine
+            && self.config.attribute_labels.is_empty()
+            && hints.format.unwrap_or(self.config.format) == Format::Raw
+            && hints.attribute_labels.is_empty()
+            && hints.tenant.is_empty();
+        self.resource_hints = Rc::new(hints);
         for scope in group.scopes() {
             self.scope_records(scope?)?;
         }
@@ -132,19 +130,27 @@ impl<'a> Converter<'a> {
     fn scope_records(&mut self, scope: ScopeGroup<'a>) -> Result<(), WireError> {
         self.scope = scope.name_and_version()?;
         for record in scope.items::<&[u8]>() {
-            self.attributes.clear();
-            let record = LogRecord::with_attributes(record?, &mut self.attributes)?;
-            self.record(&record)?;
+            let (record, hints, knows_shown) = self.read(record?)?;
+            self.record(&record, &hints, knows_shown)?;
         }
         Ok(())
     }
 
-    fn record(&mut self, record: &LogRecord<'a>) -> Result<(), WireError> {
-        if self.out.byte_len() > MOST_BYTES {
-            // What a resource says is written for each of its records: a small request can ask for very large pushes.
-            let message = "the entries of one batch would take more than 256 MiB, send fewer records at once";
-            self.dropped.add("expansion_limit", message, 1);
-            return Ok(());
+    /// A record with its hints, its attributes aside; and whether those that its line shows are left out by now.
+    fn read(&mut self, record: &'a [u8]) -> Result<(LogRecord<'a>, Rc<Hints>, bool), WireError> {
+        if self.skips_shown {
+            self.attributes.clear();
+            // Those that say how the record is to be treated are looked at in any case.
+            let is_left_out = |key: &[u8]| key != b"level" && !hints::may_be(key);
+            let record = LogRecord::with_attributes_but(record, &mut self.attributes, is_left_out)?;
+            if !self.attributes.iter().any(|attribute| hints::may_be(attribute.key.as_bytes())) {
+                return Ok((record, Rc::clone(&self.resource_hints), true));
+            }
+        }
+        self.attributes.clear();
+        let record = LogRecord::with_attributes(record, &mut self.attributes)?;
+        if !self.attributes.iter().any(|attribute| hints::may_be(attribute.key.as_bytes())) {
+            return Ok((record, Rc::clone(&self.resource_hints), false));
         }
         let mut hints = Hints::default();
         let mut at = 0;
@@ -155,8 +161,17 @@ impl<'a> Converter<'a> {
                 at += 1;
             }
         }
-        let hints = hints.over(&self.resource_hints);
-        let place = self.place(record, &hints)?;
+        Ok((record, Rc::new(hints.over(&self.resource_hints)), false))
+    }
+
+    fn record(&mut self, record: &LogRecord<'a>, hints: &Hints, knows_shown: bool) -> Result<(), WireError> {
+        if self.out.byte_len() > MOST_BYTES {
+            // What a resource says is written for each of its records: a small request can ask for very large pushes.
+            let message = "the entries of one batch would take more than 256 MiB, send fewer records at once";
+            self.dropped.add("expansion_limit", message, 1);
+            return Ok(());
+        }
+        let place = self.place(record, hints)?;
         let Some(mut stream) = place.stream else {
             let message = "a tenant's name has letters, digits and !-_.*'() in it, at most 150 of them";
             self.dropped.add("bad_tenant", message, 1);
@@ -164,7 +179,7 @@ impl<'a> Converter<'a> {
         };
         let time = self.time(record);
         let mut moved = None;
-        if self.backfill_window > 0 && self.times.is_behind(self.out.key(stream), time, self.backfill_window) {
+        if self.backfill_window > 0 && is_behind(place.newest, time, self.backfill_window) {
             let (backfill, left_out) = place.backfill(self.config, &mut self.out);
             (stream, moved) = (*backfill, left_out.as_ref());
             self.adjusted.backfilled();
@@ -172,52 +187,89 @@ impl<'a> Converter<'a> {
         let config = self.config;
         let has_level = config.default_labels_enabled.level;
         let is_level = |a: &KeyValue<'_>| has_level && a.key == "level" && a.value.as_text().is_some();
-        self.attributes.retain(|a| !is_attribute_label(config, &hints, a.key) && !is_level(a));
+        self.attributes.retain(|a| !is_attribute_label(config, hints, a.key) && !is_level(a));
         let format = hints.format.unwrap_or(config.format);
         let mut written = std::mem::take(&mut self.line);
-        let line = self.line(&mut written, record, &place, format)?;
-        self.metadata.clear();
-        if config.structured_metadata != StructuredMetadata::None {
-            self.metadata.add_ids(record)?;
+        let body = self.body(record, format)?;
+        let line = match body {
+            Some(text) => text,
+            None => self.write_line(&mut written, record, &place, format)?,
+        };
+        if format == Format::Raw && config.structured_metadata == StructuredMetadata::NotInLine && !knows_shown {
+            listed::take_out(line, &mut self.attributes, &mut self.listed);
         }
-        if matches!(config.structured_metadata, StructuredMetadata::All | StructuredMetadata::NotInLine) {
-            self.metadata.add_record(record);
-            place.moved.iter().chain(moved).for_each(|(name, value)| self.metadata.add(name, value));
-            if format == Format::Raw {
-                if config.structured_metadata == StructuredMetadata::NotInLine {
-                    listed::take_out(line, &mut self.attributes, &mut self.listed);
-                }
-                let around = around(record, &self.attributes, &place, self.scope);
-                self.metadata.add_around(&around)?;
-            }
-        }
-        self.adjusted.metadata_dropped(self.metadata.left_out());
-        self.entries(time, stream, line);
+        let metadata = self.metadata(record, &place, moved, format)?;
+        let entry = match body {
+            Some(text) => Line::Body(text),
+            None => self.out.written(|w| w.raw(line.as_bytes())),
+        };
+        self.entries(time, stream, line, entry, metadata);
         self.line = written;
         Ok(())
     }
 
-    /// The line of a record: its body where that is text and complete, else what is written.
-    fn line<'w>(
+    /// The structured metadata of a record, its ids apart. What is the same as that of the record before is written once.
+    fn metadata(
+        &mut self,
+        record: &LogRecord<'a>,
+        place: &Place<'a>,
+        moved: Option<&(String, String)>,
+        format: Format,
+    ) -> Result<[Span; 2], WireError> {
+        let wanted = self.config.structured_metadata;
+        if wanted == StructuredMetadata::None {
+            return Ok([Span::default(); 2]);
+        }
+        let ids = Ids::of(record)?;
+        let of_ids = self.out.write(|w| ids.write(w));
+        if wanted == StructuredMetadata::Ids {
+            return Ok([of_ids, Span::default()]);
+        }
+        let is_usual = moved.is_none() && format == Format::Raw;
+        if is_usual && let Some(known) = place.known(record, ids, self.scope, &self.attributes) {
+            return Ok([of_ids, known]);
+        }
+        self.metadata.clear();
+        self.metadata.add_ids(ids);
+        let behind_ids = self.metadata.encoded().len();
+        self.metadata.add_record(record);
+        place.moved.iter().chain(moved).for_each(|(name, value)| self.metadata.add(name, value));
+        if format == Format::Raw {
+            self.metadata.add_around(&around(record, &self.attributes, place, self.scope))?;
+        }
+        let span = self.out.write(|w| w.raw(&self.metadata.encoded()[behind_ids..]));
+        self.adjusted.metadata_dropped(self.metadata.left_out());
+        if is_usual && self.metadata.left_out() == 0 {
+            place.remember(record, ids, self.scope, &self.attributes, span);
+        }
+        Ok([of_ids, span])
+    }
+
+    /// The body of a record, where that is text and complete, and so is its line.
+    fn body(&self, record: &LogRecord<'a>, format: Format) -> Result<Option<&'a str>, WireError> {
+        match record.body {
+            AnyValue::Text(text) if format == Format::Raw => {
+                let is_complete = self.config.preset.map_or(Ok(true), |preset| preset.is_complete(text, record))?;
+                Ok(is_complete.then_some(text))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The line of a record whose body is none.
+    fn write_line<'w>(
         &self,
-        written: &'w mut String,
-        record: &LogRecord<'w>,
-        place: &Place<'_>,
+        line: &'w mut String,
+        record: &LogRecord<'a>,
+        place: &Place<'a>,
         format: Format,
     ) -> Result<&'w str, WireError> {
-        let preset = self.config.preset;
-        if format == Format::Raw
-            && let AnyValue::Text(text) = record.body
-            && preset.map_or(Ok(true), |preset| preset.is_complete(text, record))?
-        {
-            return Ok(text);
+        line.clear();
+        around(record, &self.attributes, place, self.scope).write(line, format)?;
+        if let Some(preset) = self.config.preset {
+            preset.complete(line, record)?;
         }
-        written.clear();
-        around(record, &self.attributes, place, self.scope).write(written, format)?;
-        if let Some(preset) = preset {
-            preset.complete(written, record)?;
-        }
-        Ok(written)
+        Ok(line)
     }
 
     /// When it was, or else the present.
@@ -232,7 +284,7 @@ impl<'a> Converter<'a> {
     }
 
     /// Adds the record, as several entries where its line is too long.
-    fn entries(&mut self, time: u64, stream: StreamId, line: &str) {
+    fn entries(&mut self, time: u64, stream: StreamId, line: &str, entry: Line<'a>, metadata: [Span; 2]) {
         let most = match self.config.long_lines {
             LongLines::Split => usize::MAX,
             LongLines::Cut => 1,
@@ -242,7 +294,7 @@ impl<'a> Converter<'a> {
         }
         for (i, piece) in (0u64..).zip(pieces(line, self.config.max_line_bytes).take(most)) {
             let (time, items) = (time.saturating_add(i), usize::from(i == 0));
-            self.out.push(stream, time, items, &line[piece], self.metadata.encoded());
+            self.out.push(stream, time, items, entry.part(piece), metadata);
         }
     }
 
@@ -344,7 +396,8 @@ impl<'a> Converter<'a> {
         let is_other = |a: &&KeyValue<'_>| !is_label(a.key) && a.key != "service.name";
         let resource = self.resource.iter().filter(is_other).copied().collect();
         let stream = is_tenant(&tenant).then(|| self.out.stream(&tenant, labels.clone().into_text()));
-        Ok(Place { stream, tenant, labels, backfill: OnceCell::new(), moved, resource })
+        let newest = stream.and_then(|stream| self.times.of(self.out.key(stream)));
+        Ok(Place::new((stream, newest), tenant, labels, moved, resource))
     }
 
     /// The value of the attribute that names the tenant, the record's before the resource's.
@@ -363,17 +416,6 @@ impl<'a> Converter<'a> {
         let own = self.attributes.iter().rfind(|a| a.key == "level").and_then(|a| a.value.as_text());
         let named = || Some(record.severity_text).filter(|text| !text.is_empty());
         own.or_else(|| severity(record.severity_number)).or_else(named)
-    }
-}
-
-impl Place<'_> {
-    /// The stream for entries that are too old.
-    fn backfill(&self, config: &Config, out: &mut Streams) -> &(StreamId, Option<(String, String)>) {
-        self.backfill.get_or_init(|| {
-            let mut labels = self.labels.clone();
-            let left_out = labels.add_backfill(config.max_labels);
-            (out.stream(&self.tenant, labels.into_text()), left_out)
-        })
     }
 }
 

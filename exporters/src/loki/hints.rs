@@ -64,6 +64,11 @@ impl Hints {
     }
 }
 
+/// Whether an attribute of that key can be a hint.
+pub fn may_be(key: &[u8]) -> bool {
+    key.starts_with(b"loki.")
+}
+
 fn contains(list: &str, key: &str) -> bool {
     !list.is_empty() && list.split(',').any(|name| name.trim() == key)
 }

@@ -160,10 +160,19 @@ impl Pairs<'_> {
 
 /// Appends bytes in hexadecimal.
 pub fn write_hex(out: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| char::from(DIGITS[usize::from(half & 15)]);
     out.reserve(bytes.len() * 2);
-    out.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]));
+    for byte in bytes {
+        let [high, low] = hex_digits(*byte);
+        out.push(char::from(high));
+        out.push(char::from(low));
+    }
+}
+
+/// The two hexadecimal digits of a byte.
+#[inline]
+pub fn hex_digits(byte: u8) -> [u8; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
 }
 
 /// The pieces of a line of at most so many bytes, cut between characters. An empty line is one piece.

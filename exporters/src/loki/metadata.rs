@@ -9,7 +9,7 @@ use pipeline::otlp::write::{Writer, field_len};
 use smallvec::SmallVec;
 
 use super::labels::write_legal_name;
-use super::line::{Around, write_hex};
+use super::line::{Around, hex_digits, write_hex};
 use crate::plain;
 
 /// Loki's limits for an entry.
@@ -22,6 +22,46 @@ const MOST_REMEMBERED: usize = 32;
 const STRUCTURED_METADATA: u32 = 3;
 const NAME: u32 = 1;
 const VALUE: u32 = 2;
+
+/// The ids of a record, as far as it has them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ids {
+    trace: Option<[u8; 16]>,
+    span: Option<[u8; 8]>,
+}
+
+impl Ids {
+    /// Those of a record.
+    ///
+    /// # Errors
+    /// When they are of a wrong length.
+    pub fn of(record: &LogRecord<'_>) -> Result<Ids, WireError> {
+        Ok(Ids { trace: record.trace_id()?, span: record.span_id()? })
+    }
+
+    /// Which of them there are.
+    pub fn which(self) -> (bool, bool) {
+        (self.trace.is_some(), self.span.is_some())
+    }
+
+    /// Writes them as the fields of an `EntryAdapter` that [`Metadata`] makes of them.
+    pub fn write(self, out: &mut Writer) {
+        let mut digits = [[0; 2]; 16];
+        let mut pair = |name: &str, id: &[u8]| {
+            let digits = &mut digits[..id.len()];
+            digits.iter_mut().zip(id).for_each(|(digits, byte)| *digits = hex_digits(*byte));
+            let value = digits.as_flattened();
+            out.header(STRUCTURED_METADATA, field_len(NAME, name.len()) + field_len(VALUE, value.len()));
+            out.text(NAME, name);
+            out.bytes(VALUE, value);
+        };
+        self.trace.inspect(|id| pair(TRACE_ID, id));
+        self.span.inspect(|id| pair(SPAN_ID, id));
+    }
+}
+
+const TRACE_ID: &str = "trace_id";
+const SPAN_ID: &str = "span_id";
 
 /// The structured metadata of one entry. What comes first stays where there is too much.
 #[derive(Debug, Default)]
@@ -58,18 +98,14 @@ impl Metadata {
         self.encoded.as_slice()
     }
 
-    /// Adds `trace_id` and `span_id`, as far as the record has them.
-    ///
-    /// # Errors
-    /// When they are of a wrong length.
-    pub fn add_ids(&mut self, record: &LogRecord<'_>) -> Result<(), WireError> {
-        if let Some(id) = record.trace_id()? {
-            self.add_with("trace_id", |out| write_hex(out, &id));
+    /// Adds `trace_id` and `span_id`, as far as they are there.
+    pub fn add_ids(&mut self, ids: Ids) {
+        if let Some(id) = ids.trace {
+            self.add_with(TRACE_ID, |out| write_hex(out, &id));
         }
-        if let Some(id) = record.span_id()? {
-            self.add_with("span_id", |out| write_hex(out, &id));
+        if let Some(id) = ids.span {
+            self.add_with(SPAN_ID, |out| write_hex(out, &id));
         }
-        Ok(())
     }
 
     /// Adds what else the record says of itself, under the names that Loki's own OTLP endpoint uses.

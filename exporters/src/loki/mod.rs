@@ -11,6 +11,7 @@ mod line;
 mod listed;
 mod metadata;
 mod newest;
+mod place;
 mod preset;
 mod streams;
 
@@ -31,7 +32,7 @@ use convert::convert;
 use newest::{Newest, Times};
 use streams::{Push, Streams};
 
-use crate::http_push::Pusher;
+use crate::http_push::{Pusher, compressed};
 use crate::requests::{Answer, Cut, Progress, Requests};
 
 /// `loki`.
@@ -98,8 +99,7 @@ impl Exporter for Loki {
         Box::pin(async move {
             let now = self.clock.now_unix_nanos();
             let times = self.progress.memo(batch).unwrap_or_else(|| self.newest.times());
-            // Entries take about as much as their records.
-            let buffer = self.buffers.take(batch.byte_len());
+            let buffer = self.buffers.take(batch.items().min(MOST_ROOM) * WRITTEN_BYTES);
             let (streams, dropped) = convert(&self.config, &self.adjusted, batch, now, &times, buffer)?;
             let pushes = Pushes { exporter: self, streams: &streams };
             let exported = self.progress.export_with(batch, times, &pushes, dropped).await;
@@ -119,6 +119,10 @@ impl Exporter for Loki {
 
 /// The labels of a stream that Loki takes by default.
 const LOKIS_LABELS: usize = 15;
+/// Entries for which there is room from the start.
+const MOST_ROOM: usize = 1 << 14;
+/// What is written of a record beside its body, with trace and span ids.
+const WRITTEN_BYTES: usize = 128;
 /// Bytes from which the size of a push may be why it fails at a gateway.
 const HEAVY: usize = 64 << 10;
 
@@ -129,7 +133,7 @@ fn is_gateway(status: StatusCode) -> bool {
 /// The streams of one batch on their way.
 struct Pushes<'a> {
     exporter: &'a Loki,
-    streams: &'a Streams,
+    streams: &'a Streams<'a>,
 }
 
 impl Requests for Pushes<'_> {
@@ -150,8 +154,12 @@ impl Requests for Pushes<'_> {
         {
             headers.insert("x-scope-orgid", tenant);
         }
-        let (pusher, bytes) = (&self.exporter.pusher, push.body.len());
-        let response = match pusher.push(&push.body, headers).await {
+        let (pusher, bytes) = (&self.exporter.pusher, push.bytes);
+        let body = match compressed(push.body) {
+            Ok(body) => body,
+            Err(answer) => return answer,
+        };
+        let response = match pusher.push_compressed(body, headers).await {
             Ok(response) => response,
             Err(answer) => return answer,
         };

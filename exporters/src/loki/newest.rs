@@ -50,15 +50,26 @@ impl Newest {
 }
 
 impl Times {
-    /// Whether an entry is further behind its stream than `window`, in nanoseconds.
-    pub fn is_behind(&self, stream: u64, time: u64, window: u64) -> bool {
-        self.0.get(&stream).is_some_and(|newest| time.saturating_add(window) < *newest)
+    /// How far a stream has come.
+    pub fn of(&self, stream: u64) -> Option<u64> {
+        self.0.get(&stream).copied()
     }
+}
+
+/// Whether an entry is further behind the newest of its stream than `window`, in nanoseconds.
+pub fn is_behind(newest: Option<u64>, time: u64, window: u64) -> bool {
+    newest.is_some_and(|newest| time.saturating_add(window) < newest)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Times {
+        fn is_behind(&self, stream: u64, time: u64, window: u64) -> bool {
+            is_behind(self.of(stream), time, window)
+        }
+    }
 
     #[test]
     fn what_is_further_behind_than_the_window_is_known() {

@@ -1,10 +1,13 @@
-//! The entries of a batch as they will stand in `logproto.PushRequest`s: encoded once, ordered by tenant, stream and time,
-//! cut into pushes.
+//! The entries of a batch as they will stand in `logproto.PushRequest`s: ordered by tenant, stream and time, cut into
+//! pushes. A line that is a record's body stays where it is, in the batch, until it is compressed.
 
 use std::collections::HashMap;
+use std::io;
+use std::ops::Range;
 
 use bytes::Bytes;
 use pipeline::buffers::Buffers;
+use pipeline::net::compress::snappy::{BLOCK, Blocks};
 use pipeline::otlp::wire::varint_len;
 use pipeline::otlp::write::{Writer, field_len};
 
@@ -26,20 +29,24 @@ mod fields {
 
 /// Bytes that a stream takes in a push beside its labels and entries: keys and lengths.
 const STREAM_OVERHEAD: usize = 16;
+/// Room for what is about to be compressed: a block, and an entry of the usual size that goes beyond it.
+const ROOM: usize = BLOCK + (16 << 10);
 
 /// A stream of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamId(usize);
 
-/// Encoded entries by stream.
+/// Entries by stream.
 #[derive(Default)]
-pub struct Streams {
+pub struct Streams<'a> {
     tenants: Vec<String>,
     streams: Vec<Stream>,
     known: HashMap<(usize, String), StreamId>,
     label_bytes: usize,
-    bytes: Writer,
-    entries: Vec<Entry>,
+    entry_bytes: usize,
+    /// What entries have beside bodies: structured metadata, and lines that were made.
+    written: Writer,
+    entries: Vec<Entry<'a>>,
 }
 
 struct Stream {
@@ -48,15 +55,30 @@ struct Stream {
     labels: String,
 }
 
+/// A place in what was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    start: usize,
+    end: usize,
+}
+
+/// The text of an entry.
+#[derive(Clone, Copy, Debug)]
+pub enum Line<'a> {
+    /// Out of a record's body.
+    Body(&'a str),
+    /// Made of the record.
+    Written(Span),
+}
+
 #[derive(Clone, Copy)]
-struct Entry {
-    tenant: usize,
+struct Entry<'a> {
     stream: usize,
     /// Nanoseconds since 1970.
     time: u64,
-    /// The line and what stands behind it in the `EntryAdapter`.
-    start: usize,
-    end: usize,
+    line: Line<'a>,
+    /// Fields of an `EntryAdapter`: the ids, and what else there is.
+    metadata: [Span; 2],
     /// 1 for the first piece of a record, else 0.
     items: usize,
 }
@@ -64,23 +86,51 @@ struct Entry {
 /// One request.
 #[derive(Debug)]
 pub struct Push {
-    /// The serialized `PushRequest`.
-    pub body: Bytes,
+    /// The serialized `PushRequest` as a snappy block.
+    pub body: io::Result<Bytes>,
+    /// How large it was before.
+    pub bytes: usize,
     /// Whose entries these are; empty for the config's own tenant.
     pub tenant: String,
     /// Labels of its streams with the records in them.
     pub streams: Vec<(String, usize)>,
 }
 
-impl Streams {
-    /// None, to be written into a buffer, with room for so many entries.
-    pub fn onto(buffer: Vec<u8>, entries: usize) -> Streams {
-        Streams { bytes: Writer::onto(buffer), entries: Vec::with_capacity(entries), ..Streams::default() }
+impl Span {
+    fn len(self) -> usize {
+        self.end - self.start
+    }
+}
+
+impl<'a> Line<'a> {
+    /// A part of it, as a place in its text.
+    #[must_use]
+    pub fn part(self, part: Range<usize>) -> Line<'a> {
+        match self {
+            Line::Body(text) => Line::Body(&text[part]),
+            Line::Written(Span { start, .. }) => {
+                Line::Written(Span { start: start + part.start, end: start + part.end })
+            }
+        }
+    }
+
+    fn len(self) -> usize {
+        match self {
+            Line::Body(text) => text.len(),
+            Line::Written(span) => span.len(),
+        }
+    }
+}
+
+impl<'a> Streams<'a> {
+    /// None, with a buffer to write into and room for so many entries.
+    pub fn onto(buffer: Vec<u8>, entries: usize) -> Streams<'a> {
+        Streams { written: Writer::onto(buffer), entries: Vec::with_capacity(entries), ..Streams::default() }
     }
 
     /// The buffer, to be used again.
     pub fn into_buffer(self) -> Vec<u8> {
-        self.bytes.into_vec()
+        self.written.into_vec()
     }
 
     /// The stream of these labels and tenant.
@@ -103,28 +153,38 @@ impl Streams {
         self.streams[stream.0].key
     }
 
-    /// The newest entry of each stream, by its key.
+    /// The newest entry of each stream, by its key, once they are in order.
     pub fn newest(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.entries.iter().map(|entry| (self.streams[entry.stream].key, entry.time))
+        let last = |run: &[Entry<'_>]| run.last().map(|entry| (self.streams[entry.stream].key, entry.time));
+        self.entries.chunk_by(|a, b| a.stream == b.stream).filter_map(last)
     }
 
-    /// Bytes of all entries and labels.
+    /// Bytes of all entries and labels as they will be sent.
     pub fn byte_len(&self) -> usize {
-        self.bytes.len() + self.label_bytes
+        self.entry_bytes + self.label_bytes
+    }
+
+    /// Keeps what `write` writes, to be referred to.
+    pub fn write(&mut self, write: impl FnOnce(&mut Writer)) -> Span {
+        let start = self.written.len();
+        write(&mut self.written);
+        Span { start, end: self.written.len() }
+    }
+
+    /// Keeps a line that `write` writes.
+    pub fn written(&mut self, write: impl FnOnce(&mut Writer)) -> Line<'a> {
+        Line::Written(self.write(write))
     }
 
     /// Adds an entry with its encoded structured metadata; `items` is 1 for the first entry of a record.
-    pub fn push(&mut self, stream: StreamId, time: u64, items: usize, line: &str, metadata: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.text(fields::LINE, line);
-        self.bytes.raw(metadata);
-        let (tenant, end) = (self.streams[stream.0].tenant, self.bytes.len());
-        self.entries.push(Entry { tenant, stream: stream.0, time, start, end, items });
+    pub fn push(&mut self, stream: StreamId, time: u64, items: usize, line: Line<'a>, metadata: [Span; 2]) {
+        self.entry_bytes += line.len() + metadata[0].len() + metadata[1].len();
+        self.entries.push(Entry { stream: stream.0, time, line, metadata, items });
     }
 
     /// Orders what was pushed; moves entries of a stream with the same time apart if that is asked for.
     pub fn order(&mut self, unique_timestamps: bool) {
-        let key = |e: &Entry| (e.tenant, e.stream, e.time);
+        let key = |e: &Entry<'_>| (self.streams[e.stream].tenant, e.stream, e.time);
         if !self.entries.is_sorted_by_key(key) {
             self.entries.sort_by_key(key);
         }
@@ -145,60 +205,111 @@ impl Streams {
         let entries = self.entries.get(from..).filter(|rest| !rest.is_empty())?;
         let taken = self.fitting(entries, most, most_bytes);
         let entries = &entries[..taken];
-        let bytes = entries.iter().map(|e| e.end - e.start + STREAM_OVERHEAD).sum();
-        let mut out = Writer::onto(buffers.take(bytes));
-        let mut streams = Vec::new();
-        for run in entries.chunk_by(|a, b| a.stream == b.stream) {
-            let labels = &self.streams[run[0].stream].labels;
-            streams.push((labels.clone(), run.iter().map(|e| e.items).sum()));
-            // Written with its length ahead, so that nothing has to be moved.
-            let entries = run.iter().map(|entry| field_len(fields::ENTRIES, entry.len())).sum::<usize>();
-            out.header(fields::STREAMS, field_len(fields::LABELS, labels.len()) + entries);
-            out.text(fields::LABELS, labels);
-            run.iter().for_each(|entry| self.write_entry(&mut out, entry));
+        let labels = |run: &[Entry<'_>]| self.streams[run[0].stream].labels.as_str();
+        // Lengths stand ahead of what they are of, the one of everything at the very front.
+        let runs: Vec<_> = entries
+            .chunk_by(|a, b| a.stream == b.stream)
+            .map(|run| {
+                let bytes = run.iter().map(|entry| field_len(fields::ENTRIES, entry.len())).sum::<usize>();
+                (run, field_len(fields::LABELS, labels(run).len()) + bytes)
+            })
+            .collect();
+        let bytes = runs.iter().map(|(_, bytes)| field_len(fields::STREAMS, *bytes)).sum();
+        let mut out = Compressed { blocks: Blocks::new(bytes), open: Writer::onto(buffers.take(ROOM)) };
+        for (run, bytes) in &runs {
+            out.open.header(fields::STREAMS, *bytes);
+            out.open.text(fields::LABELS, labels(run));
+            for entry in *run {
+                self.write_entry(&mut out.open, entry);
+                out.shift();
+            }
         }
+        let streams = runs.iter().map(|(run, _)| (labels(run).to_owned(), run.iter().map(|e| e.items).sum())).collect();
         let items = entries.iter().map(|e| e.items).sum();
-        let tenant = self.tenants[entries[0].tenant].clone();
-        Some(Cut { request: Push { body: buffers.lend(out.into_vec()), tenant, streams }, entries: taken, items })
+        let tenant = self.tenants[self.streams[entries[0].stream].tenant].clone();
+        Some(Cut { request: Push { body: out.finish(buffers), bytes, tenant, streams }, entries: taken, items })
     }
 
-    fn fitting(&self, entries: &[Entry], most: usize, most_bytes: usize) -> usize {
+    fn fitting(&self, entries: &[Entry<'_>], most: usize, most_bytes: usize) -> usize {
         let mut bytes = 0;
         let mut stream = None;
-        let fits = |entry: &&Entry| {
-            bytes += entry.end - entry.start + STREAM_OVERHEAD;
+        let tenant = |entry: &Entry<'_>| self.streams[entry.stream].tenant;
+        let fits = |entry: &&Entry<'_>| {
+            bytes += entry.inside_len() + STREAM_OVERHEAD;
             if stream.replace(entry.stream) != Some(entry.stream) {
                 bytes += self.streams[entry.stream].labels.len() + STREAM_OVERHEAD;
             }
-            bytes <= most_bytes && entry.tenant == entries[0].tenant
+            bytes <= most_bytes && tenant(entry) == tenant(&entries[0])
         };
         entries.iter().take(most).take_while(fits).count().max(1)
     }
 
-    fn write_entry(&self, out: &mut Writer, entry: &Entry) {
+    fn write_entry(&self, out: &mut Writer, entry: &Entry<'_>) {
         let (seconds, nanos) = entry.timestamp();
         out.header(fields::ENTRIES, entry.len());
         out.header(fields::TIMESTAMP, timestamp_len(seconds, nanos));
         out.varint(fields::SECONDS, seconds);
         out.varint(fields::NANOS, nanos);
-        out.raw(&self.bytes.as_slice()[entry.start..entry.end]);
+        match entry.line {
+            Line::Body(text) => out.text(fields::LINE, text),
+            Line::Written(span) => out.bytes(fields::LINE, self.at(span)),
+        }
+        entry.metadata.iter().for_each(|span| out.raw(self.at(*span)));
+    }
+
+    fn at(&self, span: Span) -> &[u8] {
+        &self.written.as_slice()[span.start..span.end]
     }
 }
 
-impl Entry {
+impl Entry<'_> {
     /// Seconds and nanoseconds.
     fn timestamp(&self) -> (u64, u64) {
         (self.time / 1_000_000_000, self.time % 1_000_000_000)
     }
 
+    /// Bytes of the line and what stands behind it in the `EntryAdapter`.
+    fn inside_len(&self) -> usize {
+        field_len(fields::LINE, self.line.len()) + self.metadata[0].len() + self.metadata[1].len()
+    }
+
     /// Bytes of the `EntryAdapter`.
     fn len(&self) -> usize {
         let (seconds, nanos) = self.timestamp();
-        field_len(fields::TIMESTAMP, timestamp_len(seconds, nanos)) + self.end - self.start
+        field_len(fields::TIMESTAMP, timestamp_len(seconds, nanos)) + self.inside_len()
     }
 }
 
 /// Bytes of a `Timestamp`.
 fn timestamp_len(seconds: u64, nanos: u64) -> usize {
     2 + varint_len(seconds) + varint_len(nanos)
+}
+
+/// A body on its way through the compressor.
+struct Compressed {
+    blocks: io::Result<Blocks>,
+    /// What is too little for a block.
+    open: Writer,
+}
+
+impl Compressed {
+    /// Compresses what is enough by now.
+    fn shift(&mut self) {
+        if self.open.len() < BLOCK {
+            return;
+        }
+        let mut bytes = std::mem::take(&mut self.open).into_vec();
+        if let Ok(blocks) = &mut self.blocks
+            && let Err(error) = blocks.take(&mut bytes)
+        {
+            self.blocks = Err(error);
+        }
+        self.open = Writer::onto(bytes);
+    }
+
+    fn finish(self, buffers: &Buffers) -> io::Result<Bytes> {
+        let body = self.blocks.and_then(|blocks| blocks.finish(self.open.as_slice()));
+        buffers.keep(self.open.into_vec());
+        Ok(Bytes::from(body?))
+    }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
 
 mod gzip;
+pub mod snappy;
 
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -111,16 +112,13 @@ impl Level {
     }
 }
 
-/// The longest buffer that a thread keeps.
-const KEPT_BYTES: usize = 3 << 19;
-
 struct Tools {
     inflate: Decompressor,
     deflate: Option<(i32, Compressor)>,
     zstd_in: Option<zstd::bulk::Decompressor<'static>>,
     zstd_out: Option<(i32, zstd::bulk::Compressor<'static>)>,
     snappy: snap::raw::Encoder,
-    /// Where snappy writes; no longer than `KEPT_BYTES` between two bodies.
+    /// Where snappy writes a block.
     scratch: Vec<u8>,
 }
 
@@ -165,18 +163,22 @@ pub fn decompress(coding: Coding, body: &[u8], most: usize) -> Result<Vec<u8>, E
 /// # Errors
 /// Those of the codec, which happen only for lack of memory.
 pub fn compress(coding: Coding, level: Level, body: &[u8]) -> io::Result<Vec<u8>> {
-    TOOLS.with_borrow_mut(|tools| match coding {
-        Coding::Gzip => tools.deflate(level, |c| {
-            let mut out = vec![0; c.gzip_compress_bound(body.len())];
-            let len = c.gzip_compress(body, &mut out);
-            (out, len)
+    match coding {
+        Coding::Gzip => TOOLS.with_borrow_mut(|tools| {
+            tools.deflate(level, |c| {
+                let mut out = vec![0; c.gzip_compress_bound(body.len())];
+                let len = c.gzip_compress(body, &mut out);
+                (out, len)
+            })
         }),
-        Coding::Deflate | Coding::Zlib => tools.deflate(level, |c| {
-            let mut out = vec![0; c.zlib_compress_bound(body.len())];
-            let len = c.zlib_compress(body, &mut out);
-            (out, len)
+        Coding::Deflate | Coding::Zlib => TOOLS.with_borrow_mut(|tools| {
+            tools.deflate(level, |c| {
+                let mut out = vec![0; c.zlib_compress_bound(body.len())];
+                let len = c.zlib_compress(body, &mut out);
+                (out, len)
+            })
         }),
-        Coding::Zstd => {
+        Coding::Zstd => TOOLS.with_borrow_mut(|tools| {
             let level = level.or_default();
             if tools.zstd_out.as_ref().is_none_or(|(l, _)| *l != level) {
                 tools.zstd_out = Some((level, zstd::bulk::Compressor::new(level)?));
@@ -185,14 +187,14 @@ pub fn compress(coding: Coding, level: Level, body: &[u8]) -> io::Result<Vec<u8>
                 Some((_, compressor)) => compressor.compress(body),
                 None => Err(io::ErrorKind::OutOfMemory.into()),
             }
-        }
-        Coding::Snappy => snappy(tools, body),
+        }),
+        Coding::Snappy => snappy::compress(body),
         Coding::SnappyFramed => {
             let mut writer = snap::write::FrameEncoder::new(Vec::new());
             writer.write_all(body)?;
             writer.into_inner().map_err(|e| io::Error::other(e.to_string()))
         }
-    })
+    }
 }
 
 impl Tools {
@@ -267,21 +269,6 @@ fn unzstd(tools: &mut Tools, body: &[u8], most: usize) -> Result<Vec<u8>, Error>
 /// zstd's `dstSize_tooSmall` (error 70), which reaches us only as its text.
 fn is_too_small(error: &io::Error) -> bool {
     error.to_string().contains("Destination buffer is too small")
-}
-
-/// Compresses to Snappy's block format. Blocks are a fraction of what they could be at most, so they are written to memory
-/// that is there already and copied out.
-fn snappy(tools: &mut Tools, body: &[u8]) -> io::Result<Vec<u8>> {
-    let most = snap::raw::max_compress_len(body.len());
-    if tools.scratch.len() < most {
-        tools.scratch.resize(most, 0);
-    }
-    let len = tools.snappy.compress(body, &mut tools.scratch).map_err(io::Error::other)?;
-    let out = tools.scratch[..len].to_vec();
-    if tools.scratch.len() > KEPT_BYTES {
-        tools.scratch = Vec::new();
-    }
-    Ok(out)
 }
 
 /// The stream identifier that opens Snappy's framing format.

@@ -2,10 +2,13 @@
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, KeyValueList, any_value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use pipeline::Batch;
 use pipeline::buffers::Buffers;
 use pipeline::config::testing::decode;
+use pipeline::net::compress::{Coding, decompress};
+use pipeline::otlp::fields::{log_record, request, resource_group, scope_group};
+use pipeline::otlp::write::{Scalar, Writer};
 use pipeline::testing::{World, count};
+use pipeline::{Batch, Signal};
 use prost::Message;
 
 use super::logproto::PushRequest;
@@ -29,7 +32,9 @@ fn pushed_after(yaml: &str, batch: &Batch, times: &Times) -> (PushRequest, World
     let adjusted = Adjusted::new(&world.context("loki"));
     let (streams, _) = convert(&config, &adjusted, batch, TIME + 99, times, Vec::new()).unwrap();
     let push = streams.cut(0, usize::MAX, usize::MAX, &Buffers::default()).unwrap();
-    (PushRequest::decode(push.request.body).unwrap(), world)
+    let body = decompress(Coding::Snappy, &push.request.body.unwrap(), 1 << 20).unwrap();
+    assert_eq!(body.len(), push.request.bytes);
+    (PushRequest::decode(&*body).unwrap(), world)
 }
 
 #[track_caller]
@@ -61,6 +66,71 @@ fn a_stream_without_labels_has_a_name() {
         BARE,
         &batch(vec![resource(&[], vec![record(1, "a", &[])])]),
         &[r#"{service_name="unknown_service"}"#, "  1 \"a\""],
+    );
+}
+
+#[test]
+fn attributes_that_the_line_is_known_to_show_are_not_stored_and_may_still_be_labels_or_hints() {
+    let known = |attributes: &[(&str, &str)], yaml: &str| {
+        let mut w = Writer::new();
+        w.message(request::RESOURCES, |w| {
+            w.message(resource_group::SCOPES, |w| {
+                w.message(scope_group::ITEMS, |w| {
+                    attributes.iter().for_each(|(k, v)| w.attribute(log_record::ATTRIBUTES, k, Scalar::Text(v)));
+                    w.fixed64(log_record::TIME, TIME);
+                    w.attribute(log_record::ATTRIBUTES, "behind", Scalar::Text("x"));
+                    w.any_value(log_record::BODY, Scalar::Text(r#"{"shown":"as another"}"#));
+                });
+            });
+        });
+        let batch = Batch::new(Signal::Logs, w.into_bytes()).unwrap().with_shown_first();
+        let (push, _) = pushed(&format!("{BARE}\n{yaml}"), &batch);
+        push.lines().join("")
+    };
+    let line = r#"  0 "{\"shown\":\"as another\"}""#;
+    let plain = |metadata: &str| format!(r#"{{service_name="unknown_service"}}{line}{metadata}"#);
+    let shown = ("shown", "as known");
+    assert_eq!(known(&[shown], ""), plain(" behind=x"));
+    assert_eq!(known(&[shown], "structured_metadata: all"), plain(" shown=as known behind=x"));
+    assert_eq!(known(&[shown], "attribute_labels: [shown]"), format!(r#"{{shown="as known"}}{line} behind=x"#));
+    assert_eq!(
+        known(&[shown, ("loki.attribute.labels", "shown")], ""),
+        format!(r#"{{shown="as known"}}{line} behind=x"#)
+    );
+    assert!(known(&[shown], "format: logfmt").ends_with(r#"attribute_shown=\"as known\" attribute_behind=x""#));
+}
+
+#[test]
+fn records_of_one_stream_have_their_own_metadata_whatever_the_one_before_had() {
+    let severe = |time, number, text: &str| LogRecord {
+        severity_number: number,
+        severity_text: text.to_owned(),
+        ..record(time, "x", &[("a", "1")])
+    };
+    let traced = LogRecord { trace_id: vec![1; 16], ..record(5, "x", &[("trace_id", "own"), ("a", "1")]) };
+    let records = vec![
+        severe(1, 9, "INFO"),
+        severe(2, 9, "INFO"),
+        severe(3, 9, "notice"),
+        record(4, "x", &[("a", "2")]),
+        traced.clone(),
+        LogRecord { time_unix_nano: TIME + 6, trace_id: vec![2; 16], ..traced.clone() },
+        LogRecord { time_unix_nano: TIME + 7, trace_id: Vec::new(), ..traced },
+    ];
+    let id = |digits: &str| digits.repeat(16);
+    check(
+        BARE,
+        &batch(vec![resource(&[], records)]),
+        &[
+            r#"{service_name="unknown_service"}"#,
+            "  1 \"x\" severity_number=9 severity_text=INFO a=1",
+            "  2 \"x\" severity_number=9 severity_text=INFO a=1",
+            "  3 \"x\" severity_number=9 severity_text=notice a=1",
+            "  4 \"x\" a=2",
+            &format!("  5 \"x\" trace_id={} a=1", id("01")),
+            &format!("  6 \"x\" trace_id={} a=1", id("02")),
+            "  7 \"x\" trace_id=own a=1",
+        ],
     );
 }
 

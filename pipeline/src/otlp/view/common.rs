@@ -171,6 +171,9 @@ impl<'a> Iterator for KeyValues<'a> {
     }
 }
 
+/// What a key's field begins with.
+const KEY_FIELD: u8 = 0x0a;
+
 /// One attribute.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KeyValue<'a> {
@@ -195,6 +198,17 @@ impl<'a> View<'a> for KeyValue<'a> {
             }
         }
         Ok(KeyValue { raw, key, value })
+    }
+}
+
+impl KeyValue<'_> {
+    /// The bytes of the key, where it stands first and is short, as in all that is written by the usual libraries.
+    #[inline]
+    pub fn plain_key(raw: &[u8]) -> Option<&[u8]> {
+        match raw {
+            [KEY_FIELD, len @ 0..0x80, rest @ ..] => rest.get(..usize::from(*len)),
+            _ => None,
+        }
     }
 }
 

@@ -68,6 +68,33 @@ impl<'a> LogRecord<'a> {
         Ok(out)
     }
 
+    /// The same without those attributes before its times of which `is_left_out` says so by their key. They are not looked at
+    /// any further. For batches of which it is known what stands there: [`Batch::shown_first`](crate::Batch::shown_first).
+    ///
+    /// # Errors
+    /// When the record, or an attribute that is read, is malformed.
+    pub fn with_attributes_but(
+        raw: &'a [u8],
+        attributes: &mut Vec<KeyValue<'a>>,
+        is_left_out: impl Fn(&[u8]) -> bool,
+    ) -> Result<Self, WireError> {
+        let mut out = LogRecord { raw, ..LogRecord::view(&[])? };
+        let mut before_times = true;
+        for field in Fields::new(raw) {
+            let field = field?;
+            if field.number == log_record::ATTRIBUTES {
+                let attribute = field.value.bytes()?;
+                if !(before_times && KeyValue::plain_key(attribute).is_some_and(&is_left_out)) {
+                    attributes.push(KeyValue::view(attribute)?);
+                }
+            } else {
+                before_times &= !matches!(field.number, log_record::TIME | log_record::OBSERVED_TIME);
+                out.take(field)?;
+            }
+        }
+        Ok(out)
+    }
+
     #[inline]
     fn take(&mut self, field: Field<'a>) -> Result<(), WireError> {
         match field.number {
