@@ -82,6 +82,18 @@ impl<'a> Scanner<'a> {
         None
     }
 
+    /// What was not read yet.
+    #[inline]
+    pub fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    /// Takes so many bytes of [`Scanner::rest`] that the caller knows.
+    #[inline]
+    pub fn skip(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
     /// Takes the next byte if it is this one.
     #[inline]
     pub fn take(&mut self, byte: u8) -> bool {
@@ -96,6 +108,11 @@ impl<'a> Scanner<'a> {
     /// `what`, where it is not.
     #[inline]
     pub fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), JsonError> {
+        // Most texts have no white space.
+        if self.text.as_bytes().get(self.at) == Some(&byte) {
+            self.at += 1;
+            return Ok(());
+        }
         if self.take(byte) { Ok(()) } else { Err(self.error(what)) }
     }
 
@@ -160,6 +177,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[inline]
     fn word(&mut self, word: &'static str, value: Raw<'a>) -> Result<Raw<'a>, JsonError> {
         if !self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
             return Err(self.error("a value should start here"));
@@ -168,6 +186,7 @@ impl<'a> Scanner<'a> {
         Ok(value)
     }
 
+    #[inline]
     fn number(&mut self) -> Result<&'a str, JsonError> {
         let start = self.at;
         let bytes = self.text.as_bytes();
@@ -257,6 +276,7 @@ impl<'a> Members<'a> {
         Members { scanner: Scanner::new(text), state: State::Start }
     }
 
+    #[inline]
     fn read(&mut self) -> Result<Option<(Str<'a>, Raw<'a>)>, JsonError> {
         let scanner = &mut self.scanner;
         if self.state == State::Start {

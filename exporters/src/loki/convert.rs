@@ -13,7 +13,7 @@ use super::config::{Config, Format, LongLines, StructuredMetadata};
 use super::hints::{self, Hints};
 use super::labels::{Added, Labels};
 use super::line::{Around, pieces};
-use super::listed;
+use super::listed::Listed;
 use super::metadata::{Ids, Metadata};
 use super::newest::{Times, is_behind};
 use super::place::Place;
@@ -53,7 +53,7 @@ pub fn convert<'a>(
         key: String::new(),
         line: String::new(),
         metadata: Metadata::default(),
-        listed: Vec::new(),
+        listed: Listed::default(),
         remembered: HashMap::new(),
         last: None,
         out: Streams::onto(buffer, batch.items().min(MOST_ROOM)),
@@ -93,7 +93,7 @@ struct Converter<'a, 's> {
     line: String,
     metadata: Metadata,
     /// Which attributes the line shows.
-    listed: Vec<bool>,
+    listed: Listed,
     /// Streams of the resource by key.
     remembered: HashMap<String, Rc<Place<'a>>>,
     /// The one of the record before.
@@ -196,7 +196,7 @@ impl<'a> Converter<'a, '_> {
             None => self.write_line(&mut written, record, &place, format)?,
         };
         if format == Format::Raw && config.structured_metadata == StructuredMetadata::NotInLine && !knows_shown {
-            listed::take_out(line, &mut self.attributes, &mut self.listed);
+            self.listed.take_out(line, &mut self.attributes);
         }
         let metadata = self.metadata(record, &place, moved, format)?;
         let entry = match body {

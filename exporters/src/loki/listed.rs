@@ -7,30 +7,50 @@ use pipeline::otlp::view::{AnyValue, KeyValue};
 
 /// So many searches take less than to read a line.
 const FEW: usize = 3;
+/// Names that are remembered with how to search them.
+const MOST_REMEMBERED: usize = 8;
 
-/// Takes out the attributes that the line shows. Most stand in the order of its members, as they were read from it.
-pub fn take_out(line: &str, attributes: &mut Vec<KeyValue<'_>>, marks: &mut Vec<bool>) {
-    if attributes.is_empty() || !line.starts_with('{') {
-        return;
+/// Finds what lines show. Remembers how it did, from line to line.
+#[derive(Default)]
+pub struct Listed {
+    marks: Vec<bool>,
+    finders: Vec<memmem::Finder<'static>>,
+}
+
+impl Listed {
+    /// Takes out the attributes that the line shows. Most stand in the order of its members, as they were read from it.
+    pub fn take_out(&mut self, line: &str, attributes: &mut Vec<KeyValue<'_>>) {
+        if attributes.is_empty() || !line.starts_with('{') {
+            return;
+        }
+        // The line is read from its start to its end; a few names are searched sooner.
+        if attributes.len() <= FEW && !attributes.iter().any(|attribute| self.may_be_member(line, attribute.key)) {
+            return;
+        }
+        self.marks.clear();
+        self.marks.resize(attributes.len(), false);
+        let mut next = 0;
+        for member in Members::of(line) {
+            let Ok((key, value)) = member else { return };
+            let is_key = |attribute: &KeyValue<'_>| attribute.key == key.raw;
+            let behind = attributes.get(next..).and_then(|rest| rest.iter().position(is_key).map(|at| next + at));
+            let Some(at) = behind.or_else(|| attributes.iter().take(next).position(is_key)) else { continue };
+            next = at + 1;
+            self.marks[at] |= shows(value, attributes[at].value);
+        }
+        let mut listed = self.marks.iter();
+        attributes.retain(|_| listed.next() != Some(&true));
     }
-    // The line is read from its start to its end; a few names are searched sooner.
-    let may_be_member = |attribute: &KeyValue<'_>| memmem::find(line.as_bytes(), attribute.key.as_bytes()).is_some();
-    if attributes.len() <= FEW && !attributes.iter().any(may_be_member) {
-        return;
+
+    fn may_be_member(&mut self, line: &str, key: &str) -> bool {
+        let known = self.finders.iter().position(|finder| finder.needle() == key.as_bytes());
+        let at = known.unwrap_or_else(|| {
+            self.finders.truncate(MOST_REMEMBERED - 1);
+            self.finders.push(memmem::Finder::new(key).into_owned());
+            self.finders.len() - 1
+        });
+        self.finders[at].find(line.as_bytes()).is_some()
     }
-    marks.clear();
-    marks.resize(attributes.len(), false);
-    let mut next = 0;
-    for member in Members::of(line) {
-        let Ok((key, value)) = member else { return };
-        let is_key = |attribute: &KeyValue<'_>| attribute.key == key.raw;
-        let behind = attributes.get(next..).and_then(|rest| rest.iter().position(is_key).map(|at| next + at));
-        let Some(at) = behind.or_else(|| attributes.iter().take(next).position(is_key)) else { continue };
-        next = at + 1;
-        marks[at] |= shows(value, attributes[at].value);
-    }
-    let mut listed = marks.iter();
-    attributes.retain(|_| listed.next() != Some(&true));
 }
 
 fn shows(member: Raw<'_>, value: AnyValue<'_>) -> bool {
@@ -52,7 +72,7 @@ mod tests {
     fn left(line: &str, attributes: &[(&'static str, AnyValue<'static>)]) -> Vec<&'static str> {
         let attribute = |&(key, value): &(&'static str, AnyValue<'static>)| KeyValue { raw: b"", key, value };
         let mut attributes = attributes.iter().map(attribute).collect();
-        take_out(line, &mut attributes, &mut vec![true; 3]);
+        Listed { marks: vec![true; 3], ..Listed::default() }.take_out(line, &mut attributes);
         attributes.iter().map(|attribute| attribute.key).collect()
     }
 

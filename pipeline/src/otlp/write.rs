@@ -290,6 +290,19 @@ impl Writer {
         self.value(value);
     }
 
+    /// The same with a key that is written by now, as the field of a `KeyValue`.
+    #[inline]
+    pub fn attribute_of<'v>(&mut self, number: u32, key: &[u8], value: impl Into<AnyValue<'v>>) {
+        let value = value.into();
+        let value_len = value_len(value);
+        let len = key.len() + field_len(key_value::VALUE, value_len);
+        self.out.reserve(field_len(number, len));
+        self.header(number, len);
+        self.out.extend_from_slice(key);
+        self.header(key_value::VALUE, value_len);
+        self.value(value);
+    }
+
     /// An `AnyValue` in field `number`.
     #[inline]
     pub fn any_value<'v>(&mut self, number: u32, value: impl Into<AnyValue<'v>>) {
@@ -327,7 +340,12 @@ impl Writer {
 
     /// Key and length of a message of which `len` bytes follow.
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "both are below 128")]
     pub fn header(&mut self, number: u32, len: usize) {
+        if number < 16 && len < 0x80 {
+            self.out.extend_from_slice(&[(number << 3 | LEN) as u8, len as u8]);
+            return;
+        }
         self.key(number, LEN);
         write_varint(&mut self.out, len as u64);
     }

@@ -15,7 +15,7 @@ use super::config::{Format, IncludeFile, Lines};
 use super::encoding::{Encoding, Text};
 use super::facts::Facts;
 use super::format::container::{self, Output};
-use super::format::jsonl::{self, Fields};
+use super::format::jsonl::Fields;
 use super::format::record::{Group, Record, Requests};
 use super::format::{payload, text, trace};
 use super::operators::{Around, Entry, Gone, Held, Map, Out, Part, Rule, Steps, Trouble, Value, container_rule};
@@ -292,8 +292,9 @@ impl Recorder {
             record.times(time, source.observed);
             return self.finish(record, line, whole, source);
         };
+        let mut reader = out.reader(fields);
         let mut record = out.record(self.group_of(source));
-        let read = jsonl::write(fields, text, source.facts, (time, source.observed), &mut record);
+        let read = reader.write(text, source.facts, (time, source.observed), &mut record);
         if let Err(error) = read {
             drop(record);
             record = out.record(self.group_of(source));
@@ -306,6 +307,7 @@ impl Recorder {
             record.attribute(STREAM, Scalar::Text(stream));
         }
         self.finish(record, line, whole, source);
+        out.keep(reader);
     }
 
     fn trace(&self, line: Line<'_>, whole: &Text<'_>, masks: bool, source: Source<'_>, out: &mut Requests) {
@@ -318,6 +320,7 @@ impl Recorder {
         }
         let mut record = out.record(self.group_of(source));
         if trace::write(text, source.facts, source.observed, &mut record).is_some() {
+            record.mixes();
             return self.finish(record, line, whole, source);
         }
         drop(record);
@@ -426,6 +429,7 @@ impl Out for Writing<'_> {
             Arc::new(Group::new(message.as_slice(), scope))
         });
         let mut record = self.out.record(own_group.as_ref().unwrap_or(&self.recorder.group));
+        record.mixes();
         record.times(entry.time, entry.observed);
         record.severity(entry.severity, &entry.severity_text);
         record.trace(entry.trace_id, entry.span_id, entry.trace_flags);

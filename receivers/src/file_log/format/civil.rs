@@ -131,6 +131,49 @@ pub fn rfc3339(bytes: &[u8]) -> Option<(Civil, usize)> {
     Some((civil, at))
 }
 
+/// Reads times as [`rfc3339`] does, sooner where one is in the same minute of UTC as the one before.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Minute {
+    /// `2026-11-20T15:31:`, and the nanoseconds since 1970 at its start.
+    last: Option<([u8; 17], u64)>,
+}
+
+impl Minute {
+    /// Nanoseconds since 1970; without a zone it is UTC.
+    pub fn read(&mut self, text: &[u8]) -> Option<u64> {
+        let head = text.first_chunk()?;
+        if let Some((last, start)) = &self.last
+            && last == head
+            && let Some(nanos) = within(&text[17..])
+        {
+            return Some(start + nanos);
+        }
+        let (civil, _) = rfc3339(text)?;
+        let nanos = civil.unix_nanos(0)?;
+        if civil.offset == Some(0)
+            && let Some(start) = nanos.checked_sub(u64::from(civil.second) * 1_000_000_000 + u64::from(civil.nanos))
+        {
+            self.last = Some((*head, start));
+        }
+        Some(nanos)
+    }
+}
+
+/// The nanoseconds of `26.681620Z` since the minute began, where it is that and nothing else.
+fn within(text: &[u8]) -> Option<u64> {
+    let [tens, ones, rest @ ..] = text else { return None };
+    let seconds = digits2(*tens, *ones).filter(|seconds| *seconds < 60)?;
+    let nanos = match rest.strip_suffix(b"Z")? {
+        [] => 0,
+        [b'.', digits @ ..] => {
+            let (nanos, len) = fraction(digits);
+            (len == digits.len() && len > 0).then_some(nanos)?
+        }
+        _ => return None,
+    };
+    Some(u64::from(seconds) * 1_000_000_000 + u64::from(nanos))
+}
+
 /// Nanoseconds of the decimal digits at the start, and how many digits there are.
 pub fn fraction(bytes: &[u8]) -> (u32, usize) {
     let len = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -163,6 +206,33 @@ fn digits2(tens: u8, ones: u8) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_of_the_same_minute_are_read_as_any_other() {
+        let mut minute = Minute::default();
+        for text in [
+            "2026-11-20T15:31:26.681620Z",
+            "2026-11-20T15:31:59.999999999Z",
+            "2026-11-20T15:31:07Z",
+            "2026-11-20T15:31:60Z",
+            "2026-11-20T15:31:61Z",
+            "2026-11-20T15:31:05.5",
+            "2026-11-20T15:31:05.Z",
+            "2026-11-20T15:31:05+01:00",
+            "2026-11-20T15:31:05.25+01:00",
+            "2026-11-20T15:31:5",
+            "2026-11-20T15:31:05.1234567891Z",
+            "2026-11-20 15:31:05Z",
+            "2026-11-20T15:32:05Z",
+            "2026-11-20T15:31:05Z",
+            "1969-12-31T23:59:05Z",
+            "1970-01-01T00:00:05Z",
+            "",
+        ] {
+            let alone = rfc3339(text.as_bytes()).and_then(|(civil, _)| civil.unix_nanos(0));
+            assert_eq!(minute.read(text.as_bytes()), alone, "{text}");
+        }
+    }
 
     fn nanos(text: &str) -> Option<u64> {
         let (civil, len) = rfc3339(text.as_bytes())?;

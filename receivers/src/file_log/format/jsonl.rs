@@ -4,22 +4,28 @@
 
 use std::sync::LazyLock;
 
-use pipeline::json::{JsonError, Members, Raw, Str};
+use pipeline::json::{JsonError, Raw, Scanner, Str};
 use pipeline::otlp::write::Scalar;
 use smallvec::SmallVec;
 
-use super::civil::{Civil, rfc3339};
+use super::civil::Minute;
+use super::keys::{Found, Key, Keys, MOST_KEYS, START, field};
 use super::record::{Record, span_id, trace_flags, trace_id};
 use super::severity::Severity;
 use crate::file_log::facts::Facts;
 
 /// What a top-level field of a line is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
+pub enum Use {
+    /// When it happened.
     Time,
+    /// How bad it is.
     Level,
+    /// Whose trace it belongs to.
     TraceId,
+    /// The span in it.
     SpanId,
+    /// W3C trace flags.
     TraceFlags,
     /// An attribute of the record, its value typed as the line has it.
     Attribute,
@@ -41,8 +47,8 @@ pub enum Fields {
 }
 
 impl Fields {
-    #[inline]
-    fn of(self, key: &str) -> Use {
+    /// What a key's member is for.
+    pub fn of(self, key: &str) -> Use {
         match self {
             Fields::Dynamo => DYNAMO.of(key).unwrap_or(Use::BodyOnly),
             Fields::Usual => USUAL.of(key).unwrap_or(Use::Attribute),
@@ -124,85 +130,153 @@ impl Names {
 /// The most attributes that one line gives; the rest stays in the body and is counted as dropped.
 const MOST_ATTRIBUTES: usize = 128;
 
-/// Writes what a line's fields say into the record: attributes, times, severity, trace context. Not the body, and no
-/// attribute whose key is `taken`. The time is the line's own, else the `known` one. Of a field that stands twice the first counts: Dynamo writes its own fields before those
-/// of the event.
-///
-/// # Errors
-/// Where the line is no JSON object; what was written until then is of no use.
-pub fn write(
-    fields: Fields,
-    line: &str,
-    taken: &Facts,
-    (known, observed): (Option<u64>, u64),
-    record: &mut Record<'_>,
-) -> Result<(), JsonError> {
-    let mut seen = Seen::default();
-    let (mut time, mut level) = (None, None);
-    let (mut trace, mut span, mut flags) = (None, None, None);
-    let mut dropped = 0u64;
-    for member in Members::of(line) {
-        let (key, value) = member?;
-        let purpose = fields.of(key.raw);
-        match (purpose, value) {
-            (Use::BodyOnly, _) => {}
-            (Use::Time, _) => time = time.or_else(|| read_time(value)),
-            (Use::Level, Raw::Str(text)) => level = level.or(Some(text)),
-            (Use::TraceId, Raw::Str(text)) => trace = trace.or_else(|| trace_id(text.raw)),
-            (Use::SpanId, Raw::Str(text)) => span = span.or_else(|| span_id(text.raw)),
-            (Use::TraceFlags, Raw::Str(text)) => flags = flags.or_else(|| trace_flags(text.raw)),
-            (_, Raw::Null | Raw::Nested(_)) => {}
-            (Use::Level | Use::TraceId | Use::SpanId | Use::TraceFlags, _) if fields != Fields::Usual => {}
-            _ if seen.has(key.raw) || taken.has(key.raw) => {}
-            _ if seen.keys.len() == MOST_ATTRIBUTES => dropped += 1,
-            _ => {
-                seen.add(key.raw);
-                attribute(key, value, purpose == Use::Id, record);
+/// What is remembered from line to line.
+#[derive(Debug)]
+pub struct Reader {
+    keys: Keys,
+    minute: Minute,
+}
+
+impl Reader {
+    /// Of lines whose fields are taken in this way.
+    pub fn new(fields: Fields) -> Reader {
+        Reader { keys: Keys::new(fields), minute: Minute::default() }
+    }
+
+    /// How fields are taken.
+    pub fn fields(&self) -> Fields {
+        self.keys.fields()
+    }
+
+    /// Writes what a line's fields say into the record: attributes, and behind them times, severity, trace context. Not the
+    /// body, and no attribute whose key is `taken`. The time is the line's own, else the `known` one. Of a field that stands
+    /// twice the first counts: Dynamo writes its own fields before those of the event.
+    ///
+    /// # Errors
+    /// Where the line is no JSON object; what was written until then is of no use.
+    pub fn write(
+        &mut self,
+        line: &str,
+        taken: &Facts,
+        (known, observed): (Option<u64>, u64),
+        record: &mut Record<'_>,
+    ) -> Result<(), JsonError> {
+        let mut said = Said::default();
+        let mut text = Scanner::new(line);
+        text.expect(b'{', "a JSON object should start here")?;
+        if !text.take(b'}') {
+            let mut before = START;
+            loop {
+                let key = self.keys.read(&mut text, before)?;
+                let value = text.value()?;
+                match key {
+                    Found::Known(number) => {
+                        before = number;
+                        let Key { raw, purpose, field, .. } = self.keys.get(number);
+                        if said.takes(*purpose, value, self.fields(), &mut self.minute)
+                            && !said.seen.has(number)
+                            && !taken.has(raw)
+                            && said.has_room()
+                        {
+                            said.seen.add(number);
+                            attribute(field, value, *purpose == Use::Id, record);
+                        }
+                    }
+                    Found::Other(key) => {
+                        let purpose = self.fields().of(key.raw);
+                        if said.takes(purpose, value, self.fields(), &mut self.minute)
+                            && !said.others.contains(&key.raw)
+                            && !taken.has(key.raw)
+                            && said.has_room()
+                        {
+                            said.others.push(key.raw);
+                            attribute(&field(&key.text()), value, purpose == Use::Id, record);
+                        }
+                    }
+                }
+                if !text.take(b',') {
+                    break;
+                }
             }
+            text.expect(b'}', "a `,` or `}` should stand here")?;
         }
+        text.end()?;
+        record.times(said.time.or(known), observed);
+        if let Some(level) = said.level {
+            let level = level.text();
+            record.severity(Severity::from_word(&level).unwrap_or_default(), &level);
+        }
+        record.trace(said.trace, said.span, said.flags);
+        record.dropped_attributes(said.dropped);
+        Ok(())
     }
-    record.times(time.or(known), observed);
-    if let Some(level) = level {
-        let level = level.text();
-        record.severity(Severity::from_word(&level).unwrap_or_default(), &level);
-    }
-    record.trace(trace, span, flags);
-    record.dropped_attributes(dropped);
-    Ok(())
 }
 
-/// The keys of a line that are attributes by now.
+/// What a line has said by now.
 #[derive(Default)]
-struct Seen<'a> {
-    keys: SmallVec<[&'a str; 32]>,
-    /// A bit for each key, so that most new ones need not be compared with those before them.
-    bits: u64,
+struct Said<'a> {
+    time: Option<u64>,
+    level: Option<Str<'a>>,
+    trace: Option<[u8; 16]>,
+    span: Option<[u8; 8]>,
+    flags: Option<u8>,
+    attributes: usize,
+    dropped: u64,
+    /// The keys that are attributes by now, and those of them that have no number.
+    seen: Seen,
+    others: SmallVec<[&'a str; 4]>,
 }
 
-impl<'a> Seen<'a> {
-    fn bit(key: &str) -> u64 {
-        let (first, last) = (key.as_bytes().first().copied(), key.as_bytes().last().copied());
-        let mixed = key.len() * 7 + usize::from(first.unwrap_or(0)) * 3 + usize::from(last.unwrap_or(0));
-        1 << (mixed % 64)
+impl<'a> Said<'a> {
+    /// Takes a member in, unless it is an attribute, of which the answer tells.
+    #[inline]
+    fn takes(&mut self, purpose: Use, value: Raw<'a>, fields: Fields, minute: &mut Minute) -> bool {
+        match (purpose, value) {
+            (Use::BodyOnly, _) => return false,
+            (Use::Time, _) => self.time = self.time.or_else(|| read_time(value, minute)),
+            (Use::Level, Raw::Str(text)) => self.level = self.level.or(Some(text)),
+            (Use::TraceId, Raw::Str(text)) => self.trace = self.trace.or_else(|| trace_id(text.raw)),
+            (Use::SpanId, Raw::Str(text)) => self.span = self.span.or_else(|| span_id(text.raw)),
+            (Use::TraceFlags, Raw::Str(text)) => self.flags = self.flags.or_else(|| trace_flags(text.raw)),
+            (_, Raw::Null | Raw::Nested(_)) => {}
+            (Use::Level | Use::TraceId | Use::SpanId | Use::TraceFlags, _) => return fields == Fields::Usual,
+            (Use::Attribute | Use::Id, _) => return true,
+        }
+        false
     }
 
-    fn has(&self, key: &str) -> bool {
-        self.bits & Seen::bit(key) != 0 && self.keys.contains(&key)
-    }
-
-    fn add(&mut self, key: &'a str) {
-        self.bits |= Seen::bit(key);
-        self.keys.push(key);
+    /// Whether one more attribute is not too much. It is counted in either case.
+    fn has_room(&mut self) -> bool {
+        let has_room = self.attributes < MOST_ATTRIBUTES;
+        if has_room {
+            self.attributes += 1;
+        } else {
+            self.dropped += 1;
+        }
+        has_room
     }
 }
 
-fn attribute(key: Str<'_>, value: Raw<'_>, as_text: bool, record: &mut Record<'_>) {
-    let key = key.text();
+/// Numbers of keys, as bits.
+#[derive(Default)]
+struct Seen([u64; MOST_KEYS / 64]);
+
+impl Seen {
+    fn has(&self, number: usize) -> bool {
+        self.0[number / 64] & 1 << (number % 64) != 0
+    }
+
+    fn add(&mut self, number: usize) {
+        self.0[number / 64] |= 1 << (number % 64);
+    }
+}
+
+fn attribute(key: &[u8], value: Raw<'_>, as_text: bool, record: &mut Record<'_>) {
     match value {
-        Raw::Str(text) => record.attribute(&key, Scalar::Text(&text.text())),
-        Raw::Number(number) if as_text => record.attribute(&key, Scalar::Text(number)),
-        Raw::Number(number) => record.attribute(&key, number_of(number)),
-        Raw::Bool(value) => record.attribute(&key, Scalar::Bool(value)),
+        Raw::Str(text) => record.attribute_of(key, Scalar::Text(&text.text())),
+        Raw::Number(number) if as_text => record.attribute_of(key, Scalar::Text(number)),
+        Raw::Number(number) => record.attribute_of(key, number_of(number)),
+        Raw::Bool(value) => record.attribute_of(key, Scalar::Bool(value)),
         Raw::Null | Raw::Nested(_) => {}
     }
 }
@@ -218,9 +292,9 @@ pub fn number_of(number: &str) -> Scalar<'_> {
     }
 }
 
-fn read_time(value: Raw<'_>) -> Option<u64> {
+fn read_time(value: Raw<'_>, minute: &mut Minute) -> Option<u64> {
     match value {
-        Raw::Str(text) => rfc3339(text.raw.as_bytes()).and_then(|(civil, _)| Civil::unix_nanos(&civil, 0)),
+        Raw::Str(text) => minute.read(text.raw.as_bytes()),
         Raw::Number(number) => epoch(number),
         _ => None,
     }

@@ -3,6 +3,7 @@
 pub mod civil;
 pub mod container;
 pub mod jsonl;
+pub mod keys;
 pub mod payload;
 pub mod record;
 pub mod severity;

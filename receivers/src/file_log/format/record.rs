@@ -8,6 +8,7 @@ use pipeline::otlp::wire::{LEN, varint_len, write_varint};
 use pipeline::otlp::write::{Open, Scalar, Writer};
 use pipeline::{Batch, Signal};
 
+use super::jsonl::{Fields, Reader};
 use super::severity::Severity;
 
 /// What the records of one request share.
@@ -41,7 +42,7 @@ impl Group {
 }
 
 /// Requests that grow. Records of the same group stay in the order they came.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Requests {
     growing: Vec<Growing>,
     items: usize,
@@ -49,6 +50,17 @@ pub struct Requests {
     buffers: Buffers,
     /// Bytes of the request that was finished last: the next one may be as large.
     last: usize,
+    /// Whether, of all records so far, the attributes before the times are those that the body shows: see
+    /// [`Batch::shown_first`].
+    shown_first: bool,
+    reader: Option<Box<Reader>>,
+}
+
+impl Default for Requests {
+    fn default() -> Requests {
+        let (growing, buffers) = (Vec::new(), Buffers::default());
+        Requests { growing, items: 0, bytes: 0, buffers, last: 0, shown_first: true, reader: None }
+    }
 }
 
 #[derive(Debug)]
@@ -91,7 +103,19 @@ impl Requests {
         let writer = &mut self.growing[index].records;
         let before = writer.len();
         let open = Some(writer.open_long(scope_group::ITEMS));
-        Record { writer, open, before, items: &mut self.items, bytes: &mut self.bytes }
+        let (items, bytes, shown_first) = (&mut self.items, &mut self.bytes, &mut self.shown_first);
+        Record { writer, open, before, items, bytes, shown_first }
+    }
+
+    /// The reader of lines whose fields are taken in this way, with what it remembers of those before. To be given back with
+    /// [`Requests::keep`].
+    pub fn reader(&mut self, fields: Fields) -> Box<Reader> {
+        self.reader.take().filter(|reader| reader.fields() == fields).unwrap_or_else(|| Box::new(Reader::new(fields)))
+    }
+
+    /// Keeps a reader for the next line.
+    pub fn keep(&mut self, reader: Box<Reader>) {
+        self.reader = Some(reader);
     }
 
     /// The batch of everything so far; begins anew.
@@ -100,7 +124,8 @@ impl Requests {
         self.bytes = 0;
         self.last = self.growing.iter().map(|g| g.records.len()).max().unwrap_or(0);
         let whole = self.growing.drain(..).filter(|g| g.records.len() > g.room);
-        Batch::from_parts(Signal::Logs, whole.map(|g| g.finish(&self.buffers)), items)
+        let batch = Batch::from_parts(Signal::Logs, whole.map(|g| g.finish(&self.buffers)), items);
+        if std::mem::replace(&mut self.shown_first, true) { batch.with_shown_first() } else { batch }
     }
 }
 
@@ -136,6 +161,7 @@ pub struct Record<'a> {
     before: usize,
     items: &'a mut usize,
     bytes: &'a mut usize,
+    shown_first: &'a mut bool,
 }
 
 impl Record<'_> {
@@ -167,6 +193,17 @@ impl Record<'_> {
     #[inline]
     pub fn attribute(&mut self, key: &str, value: Scalar<'_>) {
         self.writer.attribute(log_record::ATTRIBUTES, key, value);
+    }
+
+    /// The same with a key that is written by now, as the field of a `KeyValue`.
+    #[inline]
+    pub fn attribute_of(&mut self, key: &[u8], value: Scalar<'_>) {
+        self.writer.attribute_of(log_record::ATTRIBUTES, key, value);
+    }
+
+    /// What the body shows of the attributes, does not stand before the times alone.
+    pub fn mixes(&mut self) {
+        *self.shown_first = false;
     }
 
     /// Trace context. A span id without a trace id says nothing and is left out, flags likewise.
