@@ -10,9 +10,12 @@ use super::entry::Entry;
 use super::expression::Expression;
 use super::field::{Field, Root};
 use super::held::{Part, Rule};
+use super::quoted::unquoted;
 use super::read::{Failed, SeverityReader, Time, TraceReader, missing};
 use super::split::{self, Quotes};
-use super::value::{Map, Value, from_json};
+use super::syslog::Syslog;
+use super::uri;
+use super::value::{Map, Value, elements, from_json};
 use super::{Around, Gone, Move};
 use crate::file_log::format::container;
 
@@ -23,6 +26,9 @@ pub(super) enum Action {
     Regex { parser: Parser, regex: Regex },
     KeyValue { parser: Parser, delimiter: String, pair_delimiter: String },
     Csv { parser: Parser, csv: Csv },
+    JsonArray { parser: Parser, names: Option<Vec<String>> },
+    Uri { parser: Parser },
+    Syslog { parser: Parser, syslog: Syslog },
     Time(Time),
     Severity(SeverityReader),
     Trace(TraceReader),
@@ -35,6 +41,9 @@ pub(super) enum Action {
     Remove { field: Field },
     Retain { fields: Vec<Field> },
     Flatten { field: Field, parent: Field, key: String },
+    AssignKeys { field: Field, keys: Vec<String> },
+    Unquote { field: Field },
+    Sanitize { field: Field },
     Replace { field: Field, regex: Regex, with: String },
     Filter(Filter),
     Route { routes: Vec<Route>, default: Option<Option<usize>> },
@@ -128,6 +137,19 @@ impl Action {
                 parser.run(entry, |value, _| split::pairs(&text_of(value)?, delimiter, pair_delimiter).map(Value::Map))
             }
             Action::Csv { parser, csv } => parser.run(entry, |value, entry| csv.read(&text_of(value)?, entry)),
+            Action::JsonArray { parser, names } => {
+                parser.run(entry, |value, _| array(&text_of(value)?, names.as_deref()))
+            }
+            Action::Uri { parser } => parser.run(entry, |value, _| uri::parts(&text_of(value)?).map(Value::Map)),
+            Action::Syslog { parser, syslog } => {
+                let value = entry.get(&parser.from).ok_or_else(|| missing(&parser.from))?;
+                let message = syslog.read(&text_of(value)?, entry.observed)?;
+                entry.time = message.time.or(entry.time);
+                if let Some((severity, name)) = message.severity {
+                    (entry.severity, entry.severity_text) = (severity, name.into());
+                }
+                parser.take(entry, Value::Map(message.fields))
+            }
             Action::Time(time) => time.read(entry),
             Action::Severity(severity) => severity.read(entry),
             Action::Trace(trace) => {
@@ -156,6 +178,27 @@ impl Action {
                 Ok(())
             }
             Action::Flatten { field, parent, key } => flatten(entry, field, parent, key),
+            Action::AssignKeys { field, keys } => {
+                let named = match entry.get(field).ok_or_else(|| missing(field))? {
+                    Value::List(values) => named(values.clone(), keys)?,
+                    other => return Err(format!("{field} is {}, not a list", other.kind()).into()),
+                };
+                set(entry, field, Value::Map(named))
+            }
+            Action::Unquote { field } => {
+                let text = text_of(entry.get(field).ok_or_else(|| missing(field))?)?;
+                let unquoted =
+                    unquoted(&text).ok_or_else(|| format!("{field} does not stand in quotes as Go writes them"))?;
+                set(entry, field, Value::text(unquoted))
+            }
+            Action::Sanitize { field } => match entry.get(field).ok_or_else(|| missing(field))? {
+                Value::Text(_) => Ok(()),
+                Value::Bytes(bytes) => {
+                    let text = String::from_utf8_lossy(bytes).into_owned();
+                    set(entry, field, Value::text(text))
+                }
+                other => Err(format!("{field} is {}, only text can be read", other.kind()).into()),
+            },
             Action::Replace { field, regex, with } => {
                 let text = text_of(entry.get(field).ok_or_else(|| missing(field))?)?;
                 let replaced = match regex.replace_all(&text, with.as_str()) {
@@ -183,6 +226,11 @@ impl Parser {
         parse: impl FnOnce(&Value<'a>, &Entry<'a>) -> Result<Value<'a>, Failed>,
     ) -> Result<(), Failed> {
         let parsed = parse(entry.get(&self.from).ok_or_else(|| missing(&self.from))?, entry)?;
+        self.take(entry, parsed)
+    }
+
+    /// What follows once something was parsed.
+    fn take<'a>(&self, entry: &mut Entry<'a>, parsed: Value<'a>) -> Result<(), Failed> {
         set(entry, &self.to, parsed)?;
         if let Some(body) = self.body.as_ref().and_then(|field| entry.get(field)).cloned() {
             set(entry, &Field::root(Root::Body), body)?;
@@ -337,6 +385,24 @@ fn json<'a>(value: &Value<'a>, ints: bool) -> Result<Value<'a>, Failed> {
         Ok(other) => Err(format!("it is {}, not a JSON object", other.kind()).into()),
         Err(error) => Err(format!("it is no JSON: {error}").into()),
     }
+}
+
+/// The values of an array, or a map of them. What has an inner structure is text, as the collector has it.
+fn array(text: &str, names: Option<&[String]>) -> Result<Value<'static>, Failed> {
+    let values = elements(text).map_err(|error| format!("it is no JSON array: {error}"))?;
+    match names {
+        Some(names) => named(values, names).map(Value::Map),
+        None => Ok(Value::List(values)),
+    }
+}
+
+fn named<'a>(values: Vec<Value<'a>>, names: &[String]) -> Result<Map<'a>, Failed> {
+    if values.len() != names.len() {
+        return Err(format!("it has {} values for {} names", values.len(), names.len()).into());
+    }
+    let mut map = Map::default();
+    names.iter().zip(values).for_each(|(name, value)| map.set(name.clone(), value));
+    Ok(map)
 }
 
 /// A group that took no part in the match is empty text, as in Go.

@@ -14,7 +14,9 @@ use super::field::{Field, Root};
 use super::held::{MOST_BYTES, Rule};
 use super::read::{SeverityReader, Time, TraceReader, required};
 use super::split::Quotes;
+use super::syslog::Syslog;
 use super::{Step, Steps};
+use crate::file_log::format::zone::Zone;
 
 /// How long the parts of a container's line wait for its end.
 const CONTAINER_PATIENCE: Duration = Duration::from_secs(5);
@@ -185,6 +187,21 @@ impl Building<'_> {
                 let csv = self.csv(c, path);
                 Action::Csv { parser: self.parser(&c.parser, path)?, csv: csv? }
             }
+            Kind::JsonArrayParser(c) => {
+                let names: Vec<_> = c.header.split(',').map(|name| name.trim().to_owned()).collect();
+                let names = (!c.header.is_empty()).then_some(names);
+                if names.is_none() && c.parser.parse_to == Field::root(Root::Attributes) {
+                    let message = "attributes are no list: set `parse_to` to body or to a field such as attributes.values, or \
+                                   name the values in `header`";
+                    self.say(format!("{path}.parse_to"), message);
+                }
+                Action::JsonArray { parser: self.parser(&c.parser, path)?, names }
+            }
+            Kind::UriParser(c) => Action::Uri { parser: self.parser(&c.parser, path)? },
+            Kind::SyslogParser(c) => {
+                let syslog = self.syslog(c, path);
+                Action::Syslog { parser: self.parser(&c.parser, path)?, syslog: syslog? }
+            }
             Kind::TimeParser(c) => Action::Time(Time::build(&c.time, path, &mut self.problems)?),
             Kind::SeverityParser(c) => Action::Severity(SeverityReader::build(&c.severity, path, &mut self.problems)?),
             Kind::TraceParser(c) => {
@@ -233,6 +250,14 @@ impl Building<'_> {
                 };
                 Action::Flatten { field, parent, key }
             }
+            Kind::AssignKeys(c) => {
+                if c.keys.is_empty() {
+                    self.say(path, "needs \"keys\"");
+                }
+                Action::AssignKeys { field: self.required(c.field.as_ref(), path, "field")?, keys: c.keys.clone() }
+            }
+            Kind::Unquote(c) => Action::Unquote { field: self.required(c.field.as_ref(), path, "field")? },
+            Kind::SanitizeUtf8(c) => Action::Sanitize { field: c.field.clone() },
             Kind::RegexReplace(c) => {
                 let field = self.required(c.field.as_ref(), path, "field");
                 let regex = match c.regex_name.as_str() {
@@ -280,6 +305,22 @@ impl Building<'_> {
             severity,
             trace,
             scope_name,
+        })
+    }
+
+    fn syslog(&mut self, c: &config::Syslog, path: &str) -> Option<Syslog> {
+        let zone = Zone::named(c.location.as_deref().unwrap_or_default());
+        let zone = zone.map_err(|why| self.say(format!("{path}.location"), why)).ok();
+        if c.enable_octet_counting && c.non_transparent_framing_trailer.is_some() {
+            let message = "says another frame than `enable_octet_counting`; leave one out";
+            self.say(format!("{path}.non_transparent_framing_trailer"), message);
+        }
+        Some(Syslog {
+            protocol: self.required(c.protocol.as_ref(), path, "protocol")?,
+            zone: zone?,
+            may_lack_priority: c.allow_skip_pri_header,
+            has_length: c.enable_octet_counting,
+            trailer: c.non_transparent_framing_trailer,
         })
     }
 

@@ -10,8 +10,11 @@ mod expression;
 mod field;
 mod held;
 mod layout;
+mod quoted;
 mod read;
 mod split;
+mod syslog;
+mod uri;
 mod value;
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ fn show(entry: &Entry<'_>) -> String {
     out
 }
 
-fn json_text(value: &Value<'_>) -> String {
+pub fn json_text(value: &Value<'_>) -> String {
     match value {
         Value::Text(text) => format!("{text:?}"),
         Value::Int(v) => v.to_string(),
@@ -432,5 +432,82 @@ operators:
         "syslog_parser",
     ] {
         assert!(errors.contains(want), "{want} is not in:\n{errors}");
+    }
+}
+
+#[test]
+fn arrays_uris_and_syslog_are_parsed() {
+    check(
+        "operators: [{type: json_array_parser, parse_to: attributes.list}]",
+        r#"[1,"a",2.5,true,null,{"b":1},[2]]"#,
+        r#"body="[1,\"a\",2.5,true,null,{\"b\":1},[2]]" list=List([Int(1), Text("a"), Double(2.5), Bool(true), Null, Text("{\"b\":1}"), Text("[2]")])"#,
+    );
+    check(
+        "operators: [{type: json_array_parser, header: 'n, word', severity: {parse_from: attributes.word}}]",
+        r#"[1,"info"]"#,
+        r#"body="[1,\"info\"]" n=1 word="info" @severity=9:info"#,
+    );
+    check(
+        "operators: [{type: uri_parser, parse_to: body}]",
+        "/a?b=c",
+        r#"body={path:"/a",query:{b:List([Text("c")])}}"#,
+    );
+    check(
+        "operators: [{type: syslog_parser, protocol: rfc3164}, {type: move, from: attributes.message, to: body}]",
+        "<11>Jan  1 06:30:00 host app: it broke",
+        r#"body="it broke" priority=11 facility=1 hostname="host" appname="app" @time=1767249000000000000 @severity=17:err"#,
+    );
+    let (_, troubles) = run("operators: [{type: json_array_parser, header: a}]", "[1,2]");
+    assert_eq!(troubles, ["json_array_parser true: it has 2 values for 1 names"]);
+    let (_, troubles) = run("operators: [{type: json_array_parser, parse_to: body}]", "{}");
+    assert_eq!(troubles, ["json_array_parser true: it is no JSON array: an array should start here at byte 0"]);
+    let (_, troubles) = run("operators: [{type: uri_parser}]", "none");
+    assert!(troubles[0].starts_with("uri_parser true: it is no URI: it begins neither"), "{troubles:?}");
+}
+
+#[test]
+fn lists_get_keys_and_texts_lose_quotes() {
+    check(
+        "operators: [{type: json_array_parser, parse_to: body}, {type: assign_keys, field: body, keys: [a, b]}]",
+        r#"[1,"x"]"#,
+        r#"body={a:1,b:"x"}"#,
+    );
+    check("operators: [{type: unquote, field: body}, {type: sanitize_utf8}]", r#""a\tb""#, r#"body="a\tb""#);
+    for (operator, why) in [
+        ("{type: assign_keys, field: body, keys: [a]}", "assign_keys true: body is text, not a list"),
+        ("{type: unquote, field: body}", "unquote true: body does not stand in quotes as Go writes them"),
+        ("{type: sanitize_utf8, field: attributes.none}", "sanitize_utf8 true: there is no attributes.none"),
+    ] {
+        assert_eq!(run(&format!("operators: [{operator}]"), "x").1, [why]);
+    }
+    let (entry, _) = {
+        let mut held = Held::default();
+        let mut seen = Seen::default();
+        let mut around = Around { held: &mut held, place: Position::START, now: Instant::now(), of_path: &[] };
+        let bytes = Value::Bytes(b"a\xff".as_slice().into());
+        let entry = Entry::new(bytes, Map::default(), Map::default(), NOW);
+        steps("operators: [{type: sanitize_utf8}]").run(entry, &mut around, &mut seen);
+        (seen.entries.remove(0), seen.troubles)
+    };
+    assert_eq!(entry, "body=\"a\u{fffd}\"");
+}
+
+#[test]
+fn settings_of_the_rarer_operators_that_cannot_work_say_what_would() {
+    for (operator, why) in [
+        ("{type: json_array_parser}", "attributes are no list"),
+        ("{type: syslog_parser}", "needs \"protocol\""),
+        ("{type: syslog_parser, protocol: rfc1}", "rfc3164"),
+        ("{type: syslog_parser, protocol: rfc3164, location: Nowhere}", "is no time zone"),
+        (
+            "{type: syslog_parser, protocol: rfc5424, enable_octet_counting: true, non_transparent_framing_trailer: LF}",
+            "leave one out",
+        ),
+        ("{type: assign_keys, field: body}", "needs \"keys\""),
+        ("{type: assign_keys, keys: [a]}", "needs \"field\""),
+        ("{type: unquote}", "needs \"field\""),
+    ] {
+        let errors = errors(&format!("operators: [{operator}]"));
+        assert!(errors.contains(why), "{operator}: {errors}");
     }
 }

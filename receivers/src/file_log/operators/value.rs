@@ -227,6 +227,34 @@ pub fn from_json(text: &str, ints: bool) -> Result<Value<'_>, JsonError> {
     Ok(value)
 }
 
+/// Reads a whole text that is a JSON array. What has an inner structure stays text.
+///
+/// # Errors
+/// Where the text is none.
+pub fn elements(text: &str) -> Result<Vec<Value<'static>>, JsonError> {
+    let mut scanner = Scanner::new(text);
+    scanner.expect(b'[', "an array should start here")?;
+    let mut list = Vec::new();
+    if !scanner.take(b']') {
+        loop {
+            let value = match scanner.value()? {
+                Raw::Str(text) => Value::Text(text.text()),
+                Raw::Number(number) => self::number(number, true),
+                Raw::Bool(value) => Value::Bool(value),
+                Raw::Null => Value::Null,
+                Raw::Nested(text) => Value::text(text),
+            };
+            list.push(value.into_owned());
+            if !scanner.take(b',') {
+                scanner.expect(b']', "a `,` or `]` should stand here")?;
+                break;
+            }
+        }
+    }
+    scanner.end()?;
+    Ok(list)
+}
+
 fn read<'a>(scanner: &mut Scanner<'a>, ints: bool, depth: usize) -> Result<Value<'a>, JsonError> {
     if depth == 0 {
         return Err(scanner.error("JSON is nested deeper than 24 levels"));

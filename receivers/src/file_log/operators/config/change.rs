@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pipeline::config::{StringList, Text};
 use serde::Deserialize;
 
-use super::super::field::Field;
+use super::super::field::{Field, Root};
 use super::super::value::Value;
 use super::Common;
 
@@ -136,4 +136,45 @@ pub struct Noop {
     #[serde(rename = "~common")]
     /// What every operator has.
     pub common: Common,
+}
+
+/// `assign_keys`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct AssignKeys {
+    #[serde(rename = "~common")]
+    /// What every operator has.
+    pub common: Common,
+    /// The list that becomes a map; required.
+    pub field: Option<Field>,
+    /// The names of its values; required.
+    pub keys: Vec<String>,
+}
+
+/// `unquote`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Unquote {
+    #[serde(rename = "~common")]
+    /// What every operator has.
+    pub common: Common,
+    /// The text; required.
+    pub field: Option<Field>,
+}
+
+/// `sanitize_utf8`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct SanitizeUtf8 {
+    #[serde(rename = "~common")]
+    /// What every operator has.
+    pub common: Common,
+    /// The text.
+    pub field: Field,
+}
+
+impl Default for SanitizeUtf8 {
+    fn default() -> SanitizeUtf8 {
+        SanitizeUtf8 { common: Common::default(), field: Field::root(Root::Body) }
+    }
 }

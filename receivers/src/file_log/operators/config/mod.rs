@@ -7,11 +7,15 @@ mod split;
 use pipeline::config::{Block, StringList, Tagged};
 use serde::Deserialize;
 
-pub use self::change::{Add, Filter, Flatten, FromTo, Noop, RegexReplace, Remove, Retain, Router};
+pub use self::change::{
+    Add, AssignKeys, Filter, Flatten, FromTo, Noop, RegexReplace, Remove, Retain, Router, SanitizeUtf8, Unquote,
+};
 pub use self::read::{
     From, LayoutType, Meaning, Preset, ScopeNameParser, Severity, SeverityParser, Time, TimeParser, Trace, TraceParser,
 };
-pub use self::split::{Container, Csv, KeyValue, Overwrite, Recombine, Runtime};
+pub use self::split::{
+    Container, Csv, JsonArray, KeyValue, Overwrite, Protocol, Recombine, Runtime, Syslog, Trailer, Uri,
+};
 use super::field::{Field, Root};
 
 /// One entry of `operators`.
@@ -37,6 +41,12 @@ pub enum Kind {
     KeyValueParser(KeyValue),
     /// Reads a field as values with commas between them.
     CsvParser(Csv),
+    /// Reads a field as a JSON array.
+    JsonArrayParser(JsonArray),
+    /// Reads a field as a URI.
+    UriParser(Uri),
+    /// Reads a field as a syslog message.
+    SyslogParser(Syslog),
     /// Reads the lines of a container runtime.
     Container(Container),
     /// Makes one entry of several.
@@ -53,6 +63,13 @@ pub enum Kind {
     Retain(Retain),
     /// Moves the values of a map up beside it.
     Flatten(Flatten),
+    /// Names the values of a list.
+    AssignKeys(AssignKeys),
+    /// Takes the quotes off a text.
+    Unquote(Unquote),
+    /// Replaces what is no UTF-8.
+    #[serde(rename = "sanitize_utf8")]
+    SanitizeUtf8(SanitizeUtf8),
     /// Replaces parts of a text.
     RegexReplace(RegexReplace),
     /// Drops entries.
@@ -176,6 +193,9 @@ impl Kind {
             Kind::ScopeNameParser(_) => "scope_name_parser",
             Kind::KeyValueParser(_) => "key_value_parser",
             Kind::CsvParser(_) => "csv_parser",
+            Kind::JsonArrayParser(_) => "json_array_parser",
+            Kind::UriParser(_) => "uri_parser",
+            Kind::SyslogParser(_) => "syslog_parser",
             Kind::Container(_) => "container",
             Kind::Recombine(_) => "recombine",
             Kind::Add(_) => "add",
@@ -184,6 +204,9 @@ impl Kind {
             Kind::Remove(_) => "remove",
             Kind::Retain(_) => "retain",
             Kind::Flatten(_) => "flatten",
+            Kind::AssignKeys(_) => "assign_keys",
+            Kind::Unquote(_) => "unquote",
+            Kind::SanitizeUtf8(_) => "sanitize_utf8",
             Kind::RegexReplace(_) => "regex_replace",
             Kind::Filter(_) => "filter",
             Kind::Router(_) => "router",
@@ -202,6 +225,9 @@ impl Kind {
             Kind::ScopeNameParser(c) => &c.common,
             Kind::KeyValueParser(c) => &c.common,
             Kind::CsvParser(c) => &c.common,
+            Kind::JsonArrayParser(c) => &c.common,
+            Kind::UriParser(c) => &c.common,
+            Kind::SyslogParser(c) => &c.common,
             Kind::Container(c) => &c.common,
             Kind::Recombine(c) => &c.common,
             Kind::Add(c) => &c.common,
@@ -209,6 +235,9 @@ impl Kind {
             Kind::Remove(c) => &c.common,
             Kind::Retain(c) => &c.common,
             Kind::Flatten(c) => &c.common,
+            Kind::AssignKeys(c) => &c.common,
+            Kind::Unquote(c) => &c.common,
+            Kind::SanitizeUtf8(c) => &c.common,
             Kind::RegexReplace(c) => &c.common,
             Kind::Filter(c) => &c.common,
             Kind::Router(c) => &c.common,

@@ -175,3 +175,72 @@ pub enum Overwrite {
     /// The first.
     Oldest,
 }
+
+/// `json_array_parser`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct JsonArray {
+    #[serde(rename = "~common")]
+    /// What every operator has.
+    pub common: Common,
+    #[serde(rename = "~parser")]
+    /// What every parser has.
+    pub parser: Parser,
+    /// Names of the values, with commas between them.
+    pub header: String,
+}
+
+/// `uri_parser`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Uri {
+    #[serde(rename = "~common")]
+    /// What every operator has.
+    pub common: Common,
+    #[serde(rename = "~parser")]
+    /// What every parser has.
+    pub parser: Parser,
+}
+
+/// `syslog_parser`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Syslog {
+    #[serde(rename = "~common")]
+    /// What every operator has.
+    pub common: Common,
+    #[serde(rename = "~parser")]
+    /// What every parser has.
+    pub parser: Parser,
+    /// Which of the two messages are; required.
+    pub protocol: Option<Protocol>,
+    /// The zone of times of RFC 3164.
+    pub location: Option<String>,
+    /// Whether the priority may be missing.
+    pub allow_skip_pri_header: bool,
+    /// Whether the length of a message stands in front of it.
+    pub enable_octet_counting: bool,
+    /// What stands behind a message.
+    pub non_transparent_framing_trailer: Option<Trailer>,
+}
+
+/// `protocol` of `syslog_parser`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// What was usual before.
+    Rfc3164,
+    /// The standard.
+    Rfc5424,
+}
+
+/// `non_transparent_framing_trailer` of `syslog_parser`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Trailer {
+    /// A newline.
+    #[serde(rename = "LF")]
+    Lf,
+    /// A byte of 0.
+    #[serde(rename = "NUL")]
+    Nul,
+}
