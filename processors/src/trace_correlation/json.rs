@@ -26,6 +26,7 @@ struct Rest<'a> {
 }
 
 impl<'a> Rest<'a> {
+    #[inline]
     fn object(&mut self, show: &mut impl FnMut(&'a str, Value<'a>)) -> Option<()> {
         self.take(b'{')?;
         if self.peek()? == b'}' {
@@ -43,6 +44,7 @@ impl<'a> Rest<'a> {
         }
     }
 
+    #[inline]
     fn value(&mut self) -> Option<Value<'a>> {
         match self.peek()? {
             b'"' => self.string().map(Value::Text),
@@ -100,7 +102,8 @@ impl<'a> Rest<'a> {
     fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while let Some(&byte) = bytes.get(self.at) {
-            if !byte.is_ascii_whitespace() {
+            // One comparison for what stands in all but a few places.
+            if byte > b' ' || !byte.is_ascii_whitespace() {
                 return Some(byte);
             }
             self.at += 1;
@@ -110,7 +113,12 @@ impl<'a> Rest<'a> {
 
     #[inline]
     fn take(&mut self, byte: u8) -> Option<()> {
-        (self.peek()? == byte).then(|| self.at += 1)
+        // Most texts have no white space.
+        if self.text.as_bytes().get(self.at) == Some(&byte) || self.peek()? == byte {
+            self.at += 1;
+            return Some(());
+        }
+        None
     }
 }
 
