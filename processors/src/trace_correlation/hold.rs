@@ -63,6 +63,24 @@ struct Wait {
     _room: Held,
 }
 
+/// Errors that are remembered before their batch was handed on. They are forgotten where it never is: it may come again.
+struct Told {
+    memory: Arc<Memory>,
+    errors: logs::Errors,
+}
+
+impl Told {
+    fn keep(mut self) {
+        self.errors = logs::Errors::default();
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.errors.forget(&self.memory);
+    }
+}
+
 /// The code of what nobody took before the end of the process.
 const SHUTDOWN: &str = "shutdown";
 /// How long to wait before a batch is offered again, at first and at most.
@@ -81,12 +99,18 @@ impl Correlation {
 impl Consumer for Correlation {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
-            let looked = self.inner.look(&batch)?;
+            let mut looked = self.inner.look(&batch)?;
             let Some(wait) = self.inner.wait(&looked, &batch) else { return self.inner.hand_on(&looked, batch).await };
+            let told = self.inner.tell(&mut looked);
             if !self.is_early {
                 wait.over(&self.inner.closing).await;
-                return self.inner.hand_on(&looked, batch).await;
+                let answer = self.inner.hand_on(&looked, batch).await;
+                if answer.is_ok() {
+                    told.keep();
+                }
+                return answer;
             }
+            told.keep();
             let (inner, drops, owed) = (self.inner.clone(), self.context.drops.clone(), self.owed.token());
             self.context.spawn(async move {
                 let _owed = owed;
@@ -144,6 +168,16 @@ impl Inner {
             Looked::Spans(_) | Looked::Metrics => None,
         };
         Some(Wait { ticket, until, _room })
+    }
+
+    /// Remembers the errors of a batch that is held, because their spans may come and go while it is.
+    fn tell(&self, looked: &mut Looked) -> Told {
+        let errors = match looked {
+            Looked::Logs(looked) => looked.take_known_errors(&self.memory),
+            Looked::Spans(_) | Looked::Metrics => logs::Errors::default(),
+        };
+        errors.remember(&self.memory);
+        Told { memory: self.memory.clone(), errors }
     }
 
     /// Hands a batch on, whose answer is the answer.

@@ -59,6 +59,7 @@ struct Error {
 }
 
 /// Errors of a batch, with the spans they concern.
+#[derive(Default)]
 pub struct Errors(Vec<(TraceId, Option<SpanId>, u64, Arc<str>)>);
 
 /// A trace as a batch needs it.
@@ -143,6 +144,26 @@ impl Looked {
             Some(id) => Some(id).filter(lacks_root).map(Missing::Root),
         });
         roots.chain(requests).collect()
+    }
+
+    /// The errors whose traces are known by now. They are no longer among those that [`Looked::edit`] answers.
+    pub fn take_known_errors(&mut self, memory: &Memory) -> Errors {
+        let mut known = Vec::new();
+        if self.errors.is_empty() {
+            return Errors(known);
+        }
+        let Looked { records, traces, requests, errors, .. } = self;
+        let requests: Vec<_> = memory.with(|state| requests.iter().map(|(text, _)| state.request(text)).collect());
+        let trace_of = |record: &Record| {
+            let named = traces.get(record.trace as usize).map(|(id, _)| *id);
+            named.or_else(|| record.requests.iter().find_map(|number| *requests.get(*number as usize)?))
+        };
+        errors.retain(|Error { record, time, text }| {
+            let of = records.get(*record).and_then(|record| Some((trace_of(record)?, record.span)));
+            known.extend(of.map(|(trace, span)| (trace, span, *time, text.clone())));
+            of.is_none()
+        });
+        Errors(known)
     }
 
     /// The batch with what is known now, and its errors.
@@ -251,17 +272,25 @@ impl Record {
 
 impl Errors {
     /// Remembers them for the spans that they concern.
-    pub fn remember(self, memory: &Memory) {
+    pub fn remember(&self, memory: &Memory) {
         if self.0.is_empty() {
             return;
         }
         memory.with(|state| {
-            for (trace, span, time, text) in self.0 {
-                if state.trace(trace, |trace| trace.error(span, time, &text)) {
+            for (trace, span, time, text) in &self.0 {
+                if state.trace(*trace, |trace| trace.error(*span, *time, text)) {
                     state.late();
                 }
             }
         });
+    }
+
+    /// They have not happened, or are told once more.
+    pub fn forget(&self, memory: &Memory) {
+        if self.0.is_empty() {
+            return;
+        }
+        memory.with(|state| self.0.iter().for_each(|(id, span, ..)| state.trace(*id, |trace| trace.no_error(*span))));
     }
 }
 

@@ -170,6 +170,15 @@ impl Trace {
         is_late
     }
 
+    /// Takes an error back. The text of the last stays until there is another.
+    pub fn no_error(&mut self, span: Option<SpanId>) {
+        self.errors.count = self.errors.count.saturating_sub(1);
+        if let Some(span) = span {
+            let errors = &mut self.notes(span).errors;
+            errors.count = errors.count.saturating_sub(1);
+        }
+    }
+
     fn notes(&mut self, span: SpanId) -> &mut Notes {
         let at = self.spans.binary_search_by_key(&span, |(id, _)| *id).unwrap_or_else(|at| {
             self.heap += size_of::<(SpanId, Notes)>();

@@ -75,3 +75,27 @@ async fn an_error_that_is_refused_and_comes_again_counts_once() {
     setup.send(two()).await.unwrap();
     assert_eq!(setup.spans()[0], "root [log.error_count=1 log.last_error=\"e\"]");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_span_shows_the_error_of_a_record_that_is_held_for_it() {
+    for setup in [Setup::new("{}"), Setup::from_memory("{}")] {
+        let sent = async { tokio::join!(setup.send(logs([error("e", trace(1), 2, 5)])), setup.send(two())) };
+        assert_eq!(sent.await, (Ok(()), Ok(())));
+        let shown = "log.error_count=1 log.last_error=\"e\"]";
+        assert_eq!(setup.spans(), [format!("root [{shown}"), format!("inner [a=1 {shown}")]);
+        setup.sink(Signal::Logs).wait_for(1).await;
+        assert_eq!(setup.count("late"), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_a_held_record_that_is_refused_or_given_up_and_comes_again_counts_once() {
+    let setup = Setup::new("{wait: 1s}");
+    setup.sink(Signal::Logs).then(Err(pipeline::Refused::retry("queue_full", "full")));
+    let send = || setup.send(logs([error("e", trace(1), 2, 5)]));
+    assert!(send().await.is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(500), send()).await.is_err());
+    send().await.unwrap();
+    setup.send(two()).await.unwrap();
+    assert_eq!(setup.spans()[0], "root [log.error_count=1 log.last_error=\"e\"]");
+}
