@@ -24,7 +24,8 @@ pub fn parts(text: &str) -> Result<Map<'static>, Failed> {
     let text = text.split_once('#').map_or(text, |(before, _)| before);
     let (before, query) = text.split_once('?').map_or((text, None), |(before, query)| (before, Some(query)));
     let mut path = before;
-    if !before.starts_with('/') && !(before.is_empty() && query.is_some()) {
+    let is_relative = before.starts_with('/') || before.is_empty() && query.is_some();
+    if !is_relative {
         let (scheme, rest) = before
             .split_once(':')
             .filter(|(scheme, _)| is_scheme(scheme))
