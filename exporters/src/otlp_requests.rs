@@ -56,7 +56,7 @@ impl<S: Send> Requests for Several<'_, S> {
         Some(Cut { request, entries: 1, items })
     }
 
-    async fn send(&self, (parts, items): (Parts, usize)) -> Answer {
+    async fn send(&self, (parts, items): (Parts, usize), _: usize) -> Answer {
         self.sender.send(&parts, items).await
     }
 }

@@ -40,8 +40,8 @@ pub trait Requests: Sync {
         None
     }
 
-    /// One attempt at a request.
-    fn send(&self, request: Self::Request) -> impl Future<Output = Answer> + Send;
+    /// One attempt at a request; `attempt` is how often the same one was sent before.
+    fn send(&self, request: Self::Request, attempt: usize) -> impl Future<Output = Answer> + Send;
 }
 
 /// A request with what is in it.
@@ -207,6 +207,8 @@ struct Lane {
     most: usize,
     /// How often the next request failed as heavy.
     failures: usize,
+    /// How often the next request was sent.
+    attempts: usize,
     /// Where requests must end while a spoiled one is searched, the nearest last.
     ends: Vec<usize>,
     bisections: usize,
@@ -224,6 +226,7 @@ impl Default for Lane {
             done: 0,
             most: usize::MAX,
             failures: 0,
+            attempts: 0,
             ends: Vec::new(),
             bisections: 0,
             most_bisections: VAIN_BISECTIONS,
@@ -237,14 +240,16 @@ impl Default for Lane {
 impl Lane {
     async fn run(&mut self, number: usize, requests: &impl Requests) -> Result<(), Refused> {
         while let Some(Cut { request, entries, items }) = requests.cut(number, self.done, self.most_now()) {
-            match requests.send(request).await {
+            let attempt = self.attempts;
+            self.attempts += 1;
+            match requests.send(request, attempt).await {
                 Answer::Taken(dropped) => {
                     self.is_taken = true;
                     self.dropped.add_all(&dropped);
                     self.most_bisections = (self.most_bisections + BISECTIONS_EARNED).min(MOST_BISECTIONS);
                     self.pass(entries);
                 }
-                Answer::TooLarge(_) if entries > 1 => self.most = entries / 2,
+                Answer::TooLarge(_) if entries > 1 => self.halve(entries),
                 Answer::Spoiled(_) if entries > 1 && self.bisections < self.most_bisections => self.bisect(entries),
                 Answer::TooLarge(reason) | Answer::Spoiled(reason) => {
                     // The search for what can be taken is over.
@@ -261,8 +266,7 @@ impl Lane {
                 Answer::Retry { after, reason, heavy } => {
                     self.failures += usize::from(heavy);
                     if self.failures >= HEAVY_FAILURES && entries > 1 {
-                        self.most = entries / 2;
-                        self.failures = 0;
+                        self.halve(entries);
                     }
                     return Err(Refused::Retry { after, reason });
                 }
@@ -275,6 +279,12 @@ impl Lane {
         self.ends.last().map_or(self.most, |end| (end - self.done).min(self.most))
     }
 
+    /// Requests are smaller from now on.
+    fn halve(&mut self, entries: usize) {
+        self.most = entries / 2;
+        (self.failures, self.attempts) = (0, 0);
+    }
+
     /// The first half of the next request goes alone, then what is left of it.
     fn bisect(&mut self, entries: usize) {
         self.bisections += 1;
@@ -283,11 +293,12 @@ impl Lane {
             self.ends.push(end);
         }
         self.ends.push(self.done + entries / 2);
+        self.attempts = 0;
     }
 
     fn pass(&mut self, entries: usize) {
         self.done += entries;
-        self.failures = 0;
+        (self.failures, self.attempts) = (0, 0);
         while self.ends.pop_if(|end| *end <= self.done).is_some() {}
     }
 }
@@ -317,6 +328,7 @@ mod tests {
         spoilt: Vec<u32>,
         answers: Mutex<VecDeque<Answer>>,
         sent: Mutex<Vec<Vec<u32>>>,
+        attempts: Mutex<Vec<usize>>,
     }
 
     impl Script {
@@ -328,6 +340,7 @@ mod tests {
                 spoilt: Vec::new(),
                 answers: Mutex::new(answers.into_iter().collect()),
                 sent: Mutex::default(),
+                attempts: Mutex::default(),
             }
         }
 
@@ -349,9 +362,10 @@ mod tests {
             (entries > 0).then_some(Cut { request, entries, items: entries })
         }
 
-        async fn send(&self, request: Vec<u32>) -> Answer {
+        async fn send(&self, request: Vec<u32>, attempt: usize) -> Answer {
             let is_spoilt = request.iter().any(|entry| self.spoilt.contains(entry));
             self.sent.lock().unwrap().push(request);
+            self.attempts.lock().unwrap().push(attempt);
             if is_spoilt {
                 return Answer::Spoiled(Reason::new("spoilt", "spoilt"));
             }
@@ -400,6 +414,21 @@ mod tests {
         assert_eq!(script.sent(), [[0, 1], [2, 3]]);
         assert_eq!(progress.export(&batch.clone(), &script, Dropped::default()).await, receipt(&[]));
         assert_eq!(script.sent(), [vec![2, 3], vec![4]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_count_for_each_request_on_its_own() {
+        let forever = retry(Some(Duration::MAX), false);
+        let answers = [taken(), retry(None, false), forever, taken(), retry(None, false), too_large(), taken(), taken()];
+        let script = Script::new(6, 2, answers);
+        let (progress, batch) = (Progress::default(), batch());
+        for _ in 0..4 {
+            let attempt = progress.export(&batch, &script, Dropped::default());
+            let _ = tokio::time::timeout(Duration::from_secs(1), attempt).await;
+        }
+        let sent = [vec![0, 1], vec![2, 3], vec![2, 3], vec![2, 3], vec![4, 5], vec![4, 5], vec![4], vec![5]];
+        assert_eq!(script.sent(), sent);
+        assert_eq!(*script.attempts.lock().unwrap(), [0, 0, 1, 2, 0, 1, 0, 0]);
     }
 
     #[tokio::test]

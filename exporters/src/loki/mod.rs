@@ -147,7 +147,7 @@ impl Requests for Pushes<'_> {
         self.streams.cut(from, most, self.exporter.config.max_batch_size_bytes, &self.exporter.buffers)
     }
 
-    async fn send(&self, push: Push) -> Answer {
+    async fn send(&self, push: Push, _: usize) -> Answer {
         let mut headers = HeaderMap::new();
         if !push.tenant.is_empty()
             && let Ok(tenant) = HeaderValue::from_str(&push.tenant)

@@ -64,6 +64,10 @@ impl Settings for Config {
         problems.extend(self.server.check(""));
         problems
     }
+
+    fn warnings(&self) -> Vec<Problem> {
+        self.translation.label_warnings("const_labels", &self.const_labels)
+    }
 }
 
 impl Config {

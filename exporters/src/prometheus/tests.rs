@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, HistogramDataPoint, Metric, NumberDataPoint,
     Summary, SummaryDataPoint, exemplar, exponential_histogram_data_point, metric, summary_data_point,
 };
-use pipeline::config::testing::decode;
+use pipeline::config::testing::{decode, warnings};
 use pipeline::net::config::HttpClientConfig;
 use pipeline::net::http::{Client, Request, Response};
 use pipeline::net::origin::parse_url;
@@ -545,10 +545,19 @@ fn a_config_that_cannot_work_says_what_would() {
         ("{endpoint: 'a:1', metric_expiration: 0s}", "give a time such as 5m"),
         ("{endpoint: 'a:1', max_bytes: 0}", "the least is 1"),
         ("{endpoint: 'a:1', const_labels: {a: ''}}", "give it a name and a value"),
+        ("{endpoint: 'a:1', const_labels: {__name__: x}}", "__name__ is what a metric is called"),
     ] {
         let error = decode::<Config>(yaml).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn labels_for_all_that_are_renamed_are_told() {
+    let labels = "endpoint: a:1\nconst_labels: {'a b': c, d: e}";
+    let warned = warnings::<Config>(labels);
+    assert!(warned.contains("the label \"a b\" becomes a_b; write it so") && warned.contains("1 warning"), "{warned}");
+    assert_eq!(warnings::<Config>(&format!("{labels}\ntranslation_strategy: NoTranslation")), "");
 }
 
 #[tokio::test(start_paused = true)]

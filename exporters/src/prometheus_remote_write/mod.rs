@@ -168,7 +168,7 @@ impl RemoteWrite {
     async fn tell(&self, entries: &MetadataEntries) {
         for due in self.told.due(entries) {
             let answer = match snappy(&due.body) {
-                Ok(body) => self.send(body, Message::V1).await,
+                Ok(body) => self.send(body, Message::V1, 0).await,
                 Err(answer) => Err(answer),
             };
             match answer {
@@ -190,8 +190,8 @@ impl RemoteWrite {
     }
 
     /// One attempt at one request.
-    async fn write(&self, request: &Request, body: Bytes, series: &TimeSeries) -> Answer {
-        let response = match self.send(body, series.message()).await {
+    async fn write(&self, request: &Request, body: Bytes, series: &TimeSeries, attempt: usize) -> Answer {
+        let response = match self.send(body, series.message(), attempt).await {
             Ok(response) => response,
             Err(answer) => return answer,
         };
@@ -204,8 +204,13 @@ impl RemoteWrite {
         }
     }
 
-    /// Sends a compressed body.
-    async fn send(&self, body: Bytes, message: Message) -> Result<pipeline::net::http::Response, Answer> {
+    /// Sends a compressed body, and says with it how often it was sent before, as Prometheus does.
+    async fn send(
+        &self,
+        body: Bytes,
+        message: Message,
+        attempt: usize,
+    ) -> Result<pipeline::net::http::Response, Answer> {
         let mut headers = HeaderMap::new();
         let version = match message {
             Message::V1 => "0.1.0",
@@ -216,6 +221,9 @@ impl RemoteWrite {
             }
         };
         headers.insert("x-prometheus-remote-write-version", HeaderValue::from_static(version));
+        if attempt > 0 {
+            headers.insert("retry-attempt", HeaderValue::from(attempt));
+        }
         self.pusher.push_compressed(body, headers).await
     }
 
@@ -272,9 +280,9 @@ impl Requests for Series<'_> {
         self.series.name(lane, entry)
     }
 
-    async fn send(&self, request: Next) -> Answer {
+    async fn send(&self, request: Next, attempt: usize) -> Answer {
         match request {
-            Next::Send(request, Ok(body)) => self.exporter.write(&request, body, self.series).await,
+            Next::Send(request, Ok(body)) => self.exporter.write(&request, body, self.series, attempt).await,
             Next::Send(_, Err(answer)) => answer,
             Next::Expired => Answer::Reject(Reason::new("too_old", "the sample is older than sample_age_limit")),
         }

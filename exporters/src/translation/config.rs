@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pipeline::config::Problem;
 use serde::Deserialize;
 
+use super::labels::METRIC_NAME;
 use super::names::{Namer, Strategy};
 use super::{ResourceLabels, Translation};
 
@@ -96,6 +97,16 @@ impl Config {
         }
     }
 
+    /// Labels for all series, under the key `path`, that get other names than they have there.
+    pub fn label_warnings(&self, path: &str, labels: &BTreeMap<String, String>) -> Vec<Problem> {
+        let translation = self.translation(labels, false);
+        let renamed = labels.keys().zip(&translation.external_labels).filter(|(name, (legal, _))| *name != legal);
+        let warn = |(name, (legal, _)): (&String, &(String, String))| {
+            Problem::at(format!("{path}.{name}"), format!("the label {name:?} becomes {legal}; write it so"))
+        };
+        renamed.map(warn).collect()
+    }
+
     fn resource_labels(&self) -> ResourceLabels {
         let ResourceConstantLabels { included, excluded } = self.resource_constant_labels.clone();
         let mut labels = ResourceLabels { included, excluded };
@@ -115,5 +126,9 @@ pub fn check_labels(path: &str, labels: &BTreeMap<String, String>, problems: &mu
     for (name, value) in labels.iter().filter(|(name, value)| name.is_empty() || value.is_empty()) {
         let message = format!("the label {name:?} = {value:?} is empty, give it a name and a value");
         problems.push(Problem::at(path, message));
+    }
+    if labels.contains_key(METRIC_NAME) {
+        let message = "__name__ is what a metric is called, it cannot be the same for all; remove it";
+        problems.push(Problem::at(format!("{path}.{METRIC_NAME}"), message));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use pipeline::telemetry::html::escaped;
+
 const STYLE: &str = "body{font-family:sans-serif;margin:1.5em}table{border-collapse:collapse;margin:1em 0}\
 td,th{border:1px solid #bbb;padding:.3em .6em;text-align:left;vertical-align:top}nav a{margin-right:1em}";
 
@@ -60,19 +62,4 @@ impl Table {
         }
         self.0.push_str("</tr>");
     }
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
-    out
 }

@@ -4,6 +4,7 @@ mod counts;
 mod drops;
 mod endpoint;
 mod health;
+pub mod html;
 pub mod logs;
 mod meter;
 mod pages;

@@ -180,6 +180,20 @@ async fn a_retry_sends_only_what_was_not_taken() {
 }
 
 #[tokio::test]
+async fn a_request_that_comes_again_says_how_often_it_was_sent_before() {
+    let far = FarSide::start([Say::status(503), Say::status(429)]).await;
+    for message in ["prometheus.WriteRequest", "io.prometheus.write.v2.Request"] {
+        let exporter = exporter(&far, &format!("protobuf_message: {message}"));
+        for batch in [points(1), points(2)] {
+            while exporter.export(&batch).await.is_err() {}
+        }
+        let attempts: Vec<_> = far.take().iter().map(|sent| sent.header("retry-attempt").to_owned()).collect();
+        let expected: &[&str] = if message == "prometheus.WriteRequest" { &["", "1", "2", ""] } else { &["", "", ""] };
+        assert_eq!(attempts, expected, "the far side of 2.0 does not say what it wrote, and 1.0 begins anew");
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_is_too_large_is_halved() {
     let far = FarSide::start([Say::status(413)]).await;
     assert_eq!(exporter(&far, "").export(&points(9)).await, Ok(Receipt::default()));
@@ -306,6 +320,7 @@ fn a_config_that_cannot_work_says_what_would() {
     refused(&with("write_relabel_configs: [{action: keep, regex: '('}]"), "is not a regular expression");
     refused(&with("sample_age_limit: -1s"), "sample_age_limit");
     refused(&with("external_labels: {cluster: ''}"), "give it a name and a value");
+    refused(&with("external_labels: {__name__: x}"), "__name__ is what a metric is called");
     refused(&with("translation_strategy: None"), "UnderscoreEscapingWithSuffixes");
     refused(&with("remote_write_queue: {num_consumers: 0}"), "from 1 to 100");
     refused(&with("max_samples_per_send: 0"), "the least is 1");

@@ -217,17 +217,15 @@ impl Client {
     /// The head of the answer, and the connection on which the rest comes.
     async fn reply(&self, request: &Request) -> Result<(http::Response<Incoming>, Lease), SendError> {
         let origin = Origin::of(&request.url).map_err(SendError::Request)?;
-        let mut may_repeat = request.method.is_idempotent();
         loop {
             let mut lease = self.pool.checkout(&origin).await?;
             let message = self.message(request, &origin, lease.is_http2());
             match lease.send(message).await {
                 Ok(response) => return Ok((response, lease)),
-                // A kept connection that the far side has closed meanwhile: not our request's fault.
+                // A kept connection that the far side has closed meanwhile: not our request's fault. What comes back ends
+                // with a connection that is new.
                 Err(failed) if lease.reused() && failed.message().is_some() => {}
-                Err(failed) if lease.reused() && may_repeat && failed.error().is_incomplete_message() => {
-                    may_repeat = false;
-                }
+                Err(failed) if lease.reused() && request.method.is_idempotent() && is_broken_off(failed.error()) => {}
                 Err(failed) => {
                     return Err(SendError::Reset { address: origin.address(), source: failed.into_error() });
                 }
@@ -304,6 +302,14 @@ impl Streaming {
             }
         }
     }
+}
+
+/// Whether the connection ended before there was an answer, in either of the ways that connections end.
+fn is_broken_off(error: &hyper::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    error.is_incomplete_message()
+        || io.is_some_and(|io| matches!(io.kind(), ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected))
 }
 
 /// HTTP/2 has the host in `:authority`.

@@ -20,6 +20,8 @@ use pipeline::config::{GoDuration, Problem, PromDuration, Settings, Text};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::labels::METRIC_NAME;
+
 use self::discovery::is_pattern;
 pub use self::discovery::{
     AttachMetadata, Discovery, DnsDiscovery, FileDiscovery, Group, HttpDiscovery, KubernetesDiscovery, Namespaces,
@@ -190,6 +192,10 @@ impl Config {
         }
         for (name, _) in of.global.external_labels.iter().filter(|(name, _)| name.is_empty()) {
             problems.push(Problem::at("config.global.external_labels", format!("{name:?} cannot be a label name")));
+        }
+        if of.global.external_labels.contains_key(METRIC_NAME) {
+            let message = "__name__ is what a metric is called, it cannot be the same for all; remove it";
+            problems.push(Problem::at(format!("config.global.external_labels.{METRIC_NAME}"), message));
         }
         problems
     }

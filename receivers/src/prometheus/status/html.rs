@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use pipeline::telemetry::html::escaped;
+
 use super::board::Asked;
 use super::{Health, JobStatus, TargetStatus, secrets};
 use crate::prometheus::config::duration;
@@ -130,20 +132,4 @@ fn short(time: Duration) -> String {
         1..=119 => format!("{:.1} s", time.as_secs_f64()),
         seconds => format!("{} min", seconds / 60),
     }
-}
-
-/// Text that means nothing in HTML.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
-    }
-    out
 }

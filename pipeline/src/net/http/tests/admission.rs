@@ -119,10 +119,10 @@ async fn a_page_sees_its_answers_refusals_included_and_preflights_need_no_key() 
     assert_eq!((other.status.as_u16(), show(&other, "access-control-allow-origin").as_str()), (200, ""));
     assert_eq!(show(&other, "vary"), "origin");
     let mut ask = with_headers("/", &[("origin", "https://a.test"), ("access-control-request-method", "POST")]);
-    ask.method = http::Method::OPTIONS;
+    ask.method = Method::OPTIONS;
     assert_eq!(client.send(ask).await.unwrap().status.as_u16(), 204);
     let mut plain = with_headers("/", &[("x-key", "open")]);
-    plain.method = http::Method::OPTIONS;
+    plain.method = Method::OPTIONS;
     assert_eq!(client.send(plain).await.unwrap().status.as_u16(), 200, "it is no preflight");
 }
 

@@ -175,6 +175,58 @@ async fn a_kept_connection_that_the_far_side_closed_costs_nothing() {
     }
 }
 
+/// Sends two requests over a connection that is reset once so many bytes were written on it. The code of the second
+/// one's error, if it has one, and how many connections there were; `None` where the first did not get through.
+async fn on_a_reset_connection(method: &Method, bytes: usize) -> Option<(Option<&'static str>, usize)> {
+    let server = start(ServerOptions::default()).await;
+    let client = server.client(ClientOptions::default());
+    let request = Request::new(method.clone(), url("/"), Chunks::empty());
+    server.world.net.fault(ADDRESS, Some(Fault::ResetAfter(bytes)));
+    client.send(request.clone()).await.ok()?;
+    server.world.net.fault(ADDRESS, None);
+    let code = client.send(request).await.err().map(|error| error.code());
+    Some((code, server.world.net.connections(ADDRESS)))
+}
+
+#[tokio::test]
+async fn what_may_be_sent_twice_is_sent_again_when_a_kept_connection_is_reset() {
+    for (method, outcome) in [(Method::GET, (None, 2)), (Method::POST, (Some("reset"), 1))] {
+        let mut outcomes = Vec::new();
+        for bytes in 50..250 {
+            outcomes.extend(on_a_reset_connection(&method, bytes).await);
+        }
+        // Somewhere in the second request, behind its last byte as well; then behind both requests.
+        let broken = outcomes.iter().take_while(|one| **one == outcome).count();
+        assert!(broken > 50, "{method} {outcomes:?}");
+        assert!(broken < outcomes.len() && outcomes[broken..].iter().all(|one| *one == (None, 1)), "{outcomes:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_connection_that_was_kept_may_have_been_reset() {
+    let server = start(ServerOptions::default()).await;
+    let client = server.client(ClientOptions::default());
+    server.world.net.fault(ADDRESS, Some(Fault::ResetAfter(120)));
+    let release = async {
+        server.until_held(1).await;
+        client.send(Request::get(url("/"))).await.unwrap();
+        server.echo.release.notify_waiters();
+    };
+    tokio::join!(async { client.send(Request::get(url("/hold"))).await.unwrap() }, release);
+    server.world.net.fault(ADDRESS, None);
+    client.send(Request::get(url("/"))).await.unwrap();
+    assert_eq!(server.world.net.connections(ADDRESS), 3);
+}
+
+#[tokio::test]
+async fn a_new_connection_that_is_reset_is_an_error() {
+    let server = start(ServerOptions::default()).await;
+    server.world.net.fault(ADDRESS, Some(Fault::ResetAfter(10)));
+    let error = server.client(ClientOptions::default()).send(Request::get(url("/"))).await.unwrap_err();
+    assert_eq!(error.code(), "reset", "{error}");
+    assert_eq!(server.world.net.connections(ADDRESS), 1);
+}
+
 #[tokio::test]
 #[allow(clippy::disallowed_methods, reason = "a test's own task")]
 async fn answers_that_are_not_http_and_bodies_that_end_early_are_resets() {
