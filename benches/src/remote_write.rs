@@ -13,6 +13,7 @@ use pipeline::{Batch, Context, Exporter, ExporterFactory, Signal};
 
 use crate::Options;
 use crate::processors::{batch, gauges, histograms, per_item};
+use crate::scrape::scraped;
 
 /// Runs every case for a while and prints a table.
 ///
@@ -27,8 +28,11 @@ pub fn run(options: &Options) -> Result<(), String> {
     let rules = "write_relabel_configs: [{source_labels: [__name__], regex: 'none_.*', action: drop}]";
     let one = "remote_write_queue: {num_consumers: 1}";
     println!("| batch | config | samples | ns a sample |\n| --- | --- | --- | --- |");
-    for (what, payload, samples) in [("gauges", gauges(100, 100), 10_000), ("histograms", histograms(100, 10), 22_000)]
-    {
+    for (what, payload, samples) in [
+        ("scraped", scraped(10_000).0.into(), 10_005),
+        ("gauges", gauges(100, 100), 10_000),
+        ("histograms", histograms(100, 10), 22_000),
+    ] {
         let batch = batch(Signal::Metrics, payload)?;
         for (config, yaml) in
             [("1.0", ""), ("1.0, one request at a time", one), ("2.0", version_2), ("1.0 with a rule", rules)]

@@ -45,7 +45,7 @@ pub trait Requests: Sync {
 }
 
 /// A request with what is in it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut<R> {
     /// The request.
     pub request: R,
@@ -419,7 +419,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn attempts_count_for_each_request_on_its_own() {
         let forever = retry(Some(Duration::MAX), false);
-        let answers = [taken(), retry(None, false), forever, taken(), retry(None, false), too_large(), taken(), taken()];
+        let answers =
+            [taken(), retry(None, false), forever, taken(), retry(None, false), too_large(), taken(), taken()];
         let script = Script::new(6, 2, answers);
         let (progress, batch) = (Progress::default(), batch());
         for _ in 0..4 {

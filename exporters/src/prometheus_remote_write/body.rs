@@ -39,18 +39,19 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// Where the value stands: behind the key and the length of the message and its own key.
+    pub const VALUE_AT: Range<usize> = 3..11;
+
     /// The field of one; the time is milliseconds since 1970.
     #[inline]
     pub fn sample(&mut self, time: i64, bits: u64) -> &[u8] {
-        // Behind the key and the length of the message and the key of the value.
-        const VALUE_AT: Range<usize> = 3..11;
         if self.time != time || self.bytes.is_empty() {
             let mut out = Writer::onto(std::mem::take(&mut self.bytes));
             out.clear();
             write_sample(&mut out, time, 0, bits);
             (self.time, self.bytes) = (time, out.into_vec());
         }
-        self.bytes[VALUE_AT].copy_from_slice(&bits.to_le_bytes());
+        self.bytes[Stamp::VALUE_AT].copy_from_slice(&bits.to_le_bytes());
         &self.bytes
     }
 }

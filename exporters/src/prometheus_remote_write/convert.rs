@@ -11,7 +11,8 @@ use super::encoded::{Encoded, Form, Shared};
 use super::metadata::MetadataEntries;
 use super::own::{Names, Own, Steps, Suffix};
 use super::points::milliseconds;
-use super::timeseries::{Message, Series, TimeSeries, When};
+use super::sets::{self, Sets};
+use super::timeseries::{Message, Series, Texts, TimeSeries, When};
 use crate::dropped::Dropped;
 use crate::translation::exemplars::Exemplars;
 use crate::translation::labels::METRIC_NAME;
@@ -75,6 +76,8 @@ pub fn convert_into(
         conversion,
         message,
         form,
+        sets: Sets::default(),
+        shared_sets: sets::Shared::default(),
         encoded: Encoded::default(),
         shared: Shared::default(),
         shared_of: 0,
@@ -111,12 +114,15 @@ pub(super) struct Converter<'a> {
     pub(super) conversion: &'a Conversion,
     pub(super) message: Message,
     pub(super) form: Form,
-    /// Labels of the point.
+    /// Labels of the point in 1.0, and those that the points of the scope share.
+    pub(super) sets: Sets<'a>,
+    pub(super) shared_sets: sets::Shared,
+    /// The same of 2.0, or for rules to change.
     pub(super) encoded: Encoded,
-    pub(super) labels_hash: u64,
-    /// What the points of the scope share, and the scope's number.
     pub(super) shared: Shared,
+    /// The number of the scope whose labels are there.
     pub(super) shared_of: usize,
+    pub(super) labels_hash: u64,
     pub(super) names: Names,
     pub(super) steps: Steps,
     pub(super) exemplars: Exemplars<'a>,
@@ -164,13 +170,25 @@ impl<'a> Metrics<'a> for Converter<'a> {
     }
 
     fn target_info(&mut self, around: &mut Around<'a>, time: u64) -> Result<(), WireError> {
-        self.encoded.clear();
-        let (encoded, series, form) = (&mut self.encoded, &mut self.out.series, self.form);
+        let (hash, series) = (self.out.series.hash(), &mut self.out.series);
         if self.message == Message::V2 {
             series.family(Type::Info as u64, "", "");
         }
-        around.target_labels(|name, value| encoded.add(form, series.symbols(), name, value, ""));
-        self.labels_hash = self.encoded.hash(self.message, self.out.series.hash());
+        let Texts { pieces, symbols } = series.texts();
+        self.encoded.clear();
+        match self.form {
+            Form::Message(Message::V1) => {
+                self.sets.begin(pieces);
+                around.target_labels(|name, value| self.sets.add(pieces, hash, (name, value), ""));
+                self.sets.end(pieces);
+                self.labels_hash = self.sets.hash();
+            }
+            Form::Message(Message::V2) => {
+                around.target_labels(|name, value| self.encoded.add(symbols, name, value, ""));
+                self.labels_hash = self.encoded.hash(hash);
+            }
+            Form::Plain => around.target_labels(|name, value| self.encoded.add_plain(name, value)),
+        }
         self.names.forget();
         self.number_series(around, (milliseconds(time), 0), Suffix::None, None, 1f64.to_bits());
         Ok(())
@@ -224,7 +242,11 @@ impl<'a> Converter<'a> {
         }
         let when = When { time, start, items: std::mem::take(&mut self.owed) };
         let hash = self.out.series.hash().of_both(self.labels_hash, hash);
-        self.out.series.push_number(when, Series::Encoded(&self.encoded, name, step, hash), bits);
+        let series = match self.message {
+            Message::V1 => Series::Set((self.sets.number(), self.sets.len()), name, step, hash),
+            Message::V2 => Series::Encoded(&self.encoded, name, step, hash),
+        };
+        self.out.series.push_number(when, series, bits);
     }
 
     /// The same of anything else.
@@ -246,13 +268,17 @@ impl<'a> Converter<'a> {
         }
         let when = When { time, start: 0, items: std::mem::take(&mut self.owed) };
         let hash = self.out.series.hash().of_both(self.labels_hash, hash);
-        self.out.series.push(when, Series::Encoded(&self.encoded, name, step, hash), sample)
+        let series = match self.message {
+            Message::V1 => Series::Set((self.sets.number(), self.sets.len()), name, step, hash),
+            Message::V2 => Series::Encoded(&self.encoded, name, step, hash),
+        };
+        self.out.series.push(when, series, sample)
     }
 
     fn name(&mut self, around: &Around<'_>, suffix: Suffix) {
         if !self.names.has(suffix) {
             let hash = self.out.series.hash();
-            self.names.set(suffix, &around.name, self.form, (self.out.series.symbols(), hash));
+            self.names.set(suffix, &around.name, self.form, (self.out.series.texts(), hash));
         }
     }
 

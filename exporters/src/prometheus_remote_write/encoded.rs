@@ -1,5 +1,5 @@
-//! The labels of a point as they will stand in each of its series: encoded once, with room for `__name__` and for one
-//! more (`le`, `quantile`), which are encoded once for all series that have the same.
+//! The labels of a point as they will stand in each of its series of 2.0, or as they are, for rules to change: gathered
+//! once, with room for `__name__` and for one more (`le`, `quantile`). Those of 1.0 are [`Sets`](super::sets::Sets).
 
 use std::ops::Range;
 
@@ -20,18 +20,18 @@ const NAME: u32 = 1;
 const VALUE: u32 = 2;
 
 /// The label that all series have, and those that tell the series of one point apart.
-const OWN_NAME: Name<'_> = Name::of(METRIC_NAME);
-const STEPS: [Name<'_>; 2] = [Name::of("le"), Name::of("quantile")];
+pub(super) const METRIC_NAME_LABEL: Name<'_> = Name::of(METRIC_NAME);
+pub(super) const STEPS: [Name<'_>; 2] = [Name::of("le"), Name::of("quantile")];
 
 /// A label's name, with its first eight bytes as a number: names are compared a lot, and few begin alike.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Name<'a> {
-    head: u64,
-    text: &'a str,
+pub(super) struct Name<'a> {
+    pub(super) head: u64,
+    pub(super) text: &'a str,
 }
 
 impl<'a> Name<'a> {
-    const fn of(text: &'a str) -> Name<'a> {
+    pub(super) const fn of(text: &'a str) -> Name<'a> {
         let bytes = text.as_bytes();
         let (mut head, mut at) = (0, 0);
         while at < 8 {
@@ -43,13 +43,13 @@ impl<'a> Name<'a> {
 
     /// Whether it is a short name; told without looking at the text.
     #[inline]
-    fn is_short(self, other: Name<'_>) -> bool {
+    pub(super) fn is_short(self, other: Name<'_>) -> bool {
         self.head == other.head && self.text.len() == other.text.len()
     }
 
     /// Whether it stands before a name of at most eight bytes.
     #[inline]
-    fn is_before_short(self, other: Name<'_>) -> bool {
+    pub(super) fn is_before_short(self, other: Name<'_>) -> bool {
         (self.head, self.text.len()) < (other.head, other.text.len())
     }
 }
@@ -57,9 +57,7 @@ impl<'a> Name<'a> {
 /// Encoded labels.
 #[derive(Default)]
 pub struct Encoded {
-    /// Of 1.0.
-    bytes: Writer,
-    /// Of 2.0: names and values in turn.
+    /// Names and values in turn.
     refs: Vec<Symbol>,
     /// Those of the point before, whose labels are often the same.
     before: Vec<Symbol>,
@@ -84,16 +82,11 @@ pub enum Form {
 #[derive(Default)]
 pub struct Shared {
     labels: Vec<SharedLabel>,
-    /// Of 1.0.
-    bytes: Writer,
 }
 
 struct SharedLabel {
     name: String,
     head: u64,
-    /// Of 1.0, in `bytes`.
-    bytes: Range<usize>,
-    /// Of 2.0.
     refs: [Symbol; 2],
     /// Whether there is nothing to write: its value is empty, or its name is `__name__`.
     is_nothing: bool,
@@ -110,22 +103,14 @@ impl Shared {
     /// Forgets them.
     pub fn clear(&mut self) {
         self.labels.clear();
-        self.bytes.clear();
     }
 
     /// Adds the next label in order.
-    pub fn add(&mut self, message: Message, symbols: &mut Symbols, name: &str, value: &str) {
-        let start = self.bytes.len();
-        let mut refs = [0; 2];
-        match message {
-            Message::V1 => write_label(&mut self.bytes, name, value),
-            Message::V2 => refs = [symbols.intern(name), symbols.intern(value)],
-        }
+    pub fn add(&mut self, symbols: &mut Symbols, name: &str, value: &str) {
         self.labels.push(SharedLabel {
             name: name.to_owned(),
             head: Name::of(name).head,
-            bytes: start..self.bytes.len(),
-            refs,
+            refs: [symbols.intern(name), symbols.intern(value)],
             is_nothing: name.is_empty() || value.is_empty() || name == METRIC_NAME,
         });
     }
@@ -134,7 +119,6 @@ impl Shared {
 impl Encoded {
     /// Forgets the labels.
     pub fn clear(&mut self) {
-        self.bytes.clear();
         std::mem::swap(&mut self.refs, &mut self.before);
         self.refs.clear();
         self.plain.clear();
@@ -145,18 +129,19 @@ impl Encoded {
     /// Bytes of the labels, roughly.
     pub fn len(&self) -> usize {
         let plain: usize = self.plain.iter().map(|(name, value)| name.len() + value.len() + 6).sum();
-        self.bytes.len() + self.refs.len() * size_of::<Symbol>() + plain
+        self.refs.len() * size_of::<Symbol>() + plain
     }
 
     /// Adds the next label in order.
-    pub fn add(&mut self, form: Form, symbols: &mut Symbols, name: &str, value: &str, extra: &str) {
-        let start = self.end(form);
-        match form {
-            Form::Message(Message::V1) => write_label(&mut self.bytes, name, value),
-            Form::Message(Message::V2) => self.refer(symbols, name, value),
-            Form::Plain => return self.plain.push((name.to_owned(), value.to_owned())),
-        }
-        self.added(Name::of(name), Name::of(extra), start, self.end(form));
+    pub fn add(&mut self, symbols: &mut Symbols, name: &str, value: &str, extra: &str) {
+        let start = self.refs.len();
+        self.refer(symbols, name, value);
+        self.added(Name::of(name), Name::of(extra), start);
+    }
+
+    /// The same as it is.
+    pub fn add_plain(&mut self, name: &str, value: &str) {
+        self.plain.push((name.to_owned(), value.to_owned()));
     }
 
     /// Adds the labels of a point straight from its bytes: the attributes in field `number` of `point`, among those that
@@ -164,7 +149,6 @@ impl Encoded {
     /// be left out or renamed. Where it is not, it answers false, and the labels must be forgotten.
     pub fn add_point(
         &mut self,
-        message: Message,
         symbols: &mut Symbols,
         (point, number): (&[u8], u32),
         shared: &Shared,
@@ -179,48 +163,38 @@ impl Encoded {
             if field.number != number {
                 continue;
             }
-            let Some(pair) = field.value.bytes().ok().and_then(Pair::of) else { return false };
-            let Pair { bytes, name, value } = pair;
+            let Some(Pair { name, value, .. }) = field.value.bytes().ok().and_then(Pair::of) else { return false };
             while let Some(label) = next.filter(|label| label.name() < name) {
-                self.add_shared(message, shared, label, extra);
+                self.add_shared(label, extra);
                 next = rest.next();
             }
-            let is_odd = name <= before || value.is_empty() || name.is_short(OWN_NAME) || name.is_short(extra);
+            let is_odd = name <= before || value.is_empty() || name.is_short(METRIC_NAME_LABEL) || name.is_short(extra);
             let is_shared = next.is_some_and(|label| label.name() == name);
             if is_odd || is_shared || namer.is_some_and(|namer| !namer.keeps_label(name.text)) {
                 return false;
             }
-            let start = self.end(Form::Message(message));
-            match message {
-                Message::V1 => write_pair(&mut self.bytes, bytes, name.text.len()),
-                Message::V2 => self.refer(symbols, name.text, value),
-            }
-            self.added(name, extra, start, self.end(Form::Message(message)));
+            let start = self.refs.len();
+            self.refer(symbols, name.text, value);
+            self.added(name, extra, start);
             before = name;
         }
-        next.into_iter().chain(rest).for_each(|label| self.add_shared(message, shared, label, extra));
+        next.into_iter().chain(rest).for_each(|label| self.add_shared(label, extra));
         true
     }
 
-    fn add_shared(&mut self, message: Message, shared: &Shared, label: &SharedLabel, extra: Name<'_>) {
+    fn add_shared(&mut self, label: &SharedLabel, extra: Name<'_>) {
         if label.is_nothing || label.name().is_short(extra) {
             return;
         }
-        let start = self.end(Form::Message(message));
-        match message {
-            Message::V1 => self.bytes.raw(&shared.bytes.as_slice()[label.bytes.clone()]),
-            Message::V2 => self.refs.extend(label.refs),
-        }
-        self.added(label.name(), extra, start, self.end(Form::Message(message)));
-    }
-
-    fn end(&self, form: Form) -> usize {
-        if form == Form::Message(Message::V1) { self.bytes.len() } else { self.refs.len() }
+        let start = self.refs.len();
+        self.refs.extend(label.refs);
+        self.added(label.name(), extra, start);
     }
 
     #[inline]
-    fn added(&mut self, name: Name<'_>, extra: Name<'_>, start: usize, end: usize) {
-        let is_before_name = name.is_before_short(OWN_NAME);
+    fn added(&mut self, name: Name<'_>, extra: Name<'_>, start: usize) {
+        let end = self.refs.len();
+        let is_before_name = name.is_before_short(METRIC_NAME_LABEL);
         if is_before_name {
             self.name_at = end;
         }
@@ -244,26 +218,11 @@ impl Encoded {
     }
 
     /// A hash of what the series of a point have in common, whatever kind of point it is: of all labels but the steps.
-    pub fn hash(&self, message: Message, hash: Hash) -> u64 {
-        match message {
-            Message::V1 if self.steps.is_empty() => hash.of(self.bytes.as_slice()),
-            Message::V1 => hash.of(&without(self.bytes.as_slice(), &self.steps)),
-            Message::V2 if self.steps.is_empty() => hash.of_numbers(&self.refs),
-            Message::V2 => hash.of_numbers(&without(&self.refs, &self.steps)),
-        }
-    }
-
-    /// The labels of a series in a `TimeSeries` of 1.0, in pieces.
-    #[inline]
-    pub fn pieces<'s>(&'s self, name: &'s Own, extra: Option<&'s Own>) -> [&'s [u8]; 5] {
-        let bytes = self.bytes.as_slice();
-        let (before, rest) = bytes.split_at(self.name_at);
-        match extra {
-            None => [before, name.bytes(), rest, &[], &[]],
-            Some(extra) => {
-                let (between, behind) = rest.split_at(self.extra_at - self.name_at);
-                [before, name.bytes(), between, extra.bytes(), behind]
-            }
+    pub fn hash(&self, hash: Hash) -> u64 {
+        if self.steps.is_empty() {
+            hash.of_numbers(&self.refs)
+        } else {
+            hash.of_numbers(&without(&self.refs, &self.steps))
         }
     }
 
@@ -290,15 +249,15 @@ impl Encoded {
 }
 
 /// An attribute as nearly all are: its key and then a text, both short.
-struct Pair<'a> {
-    bytes: &'a [u8],
-    name: Name<'a>,
-    value: &'a str,
+pub(super) struct Pair<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) name: Name<'a>,
+    pub(super) value: &'a str,
 }
 
 impl<'a> Pair<'a> {
     #[inline]
-    fn of(bytes: &'a [u8]) -> Option<Pair<'a>> {
+    pub(super) fn of(bytes: &'a [u8]) -> Option<Pair<'a>> {
         let [0x0a, name_len @ 0..0x80, behind @ ..] = bytes else { return None };
         let [0x12, len @ 0..0x80, 0x0a, value_len @ 0..0x80, value @ ..] = behind.get(usize::from(*name_len)..)? else {
             return None;
@@ -324,15 +283,6 @@ fn without<T: Clone>(all: &[T], ranges: &[Range<usize>]) -> Vec<T> {
     let starts = std::iter::once(0).chain(ranges.iter().map(|range| range.end));
     let ends = ranges.iter().map(|range| range.start).chain([all.len()]);
     starts.zip(ends).flat_map(|(start, end)| all[start..end].iter().cloned()).collect()
-}
-
-/// Writes a [`Pair`] as a `prompb.Label`, which is the same but for the frame around the value.
-#[inline]
-fn write_pair(out: &mut Writer, pair: &[u8], name_len: usize) {
-    let (name, value) = pair.split_at(name_len + 3);
-    write_header(out, LABELS, name.len() + value.len() - 2);
-    out.raw(name);
-    out.raw(&value[2..]);
 }
 
 /// Writes one `prompb.Label` into a `TimeSeries` or an `Exemplar`.
@@ -375,27 +325,12 @@ mod tests {
     fn straight(attributes: &[(&str, Scalar<'_>)], extra: &str) -> Option<String> {
         let mut point = Writer::new();
         attributes.iter().for_each(|(name, value)| point.attribute(ATTRIBUTES, name, *value));
-        let mut shown = Vec::new();
-        for message in [Message::V1, Message::V2] {
-            let (mut encoded, mut symbols, mut shared) = (Encoded::default(), Symbols::default(), Shared::default());
-            shared.add(message, &mut symbols, "job", "j");
-            shared.add(message, &mut symbols, "zone", "");
-            let from = (point.as_slice(), ATTRIBUTES);
-            if !encoded.add_point(message, &mut symbols, from, &shared, (extra, None)) {
-                return None;
-            }
-            let refs = encoded.refs.iter().map(|symbol| symbols.text(*symbol).to_owned());
-            let texts: Vec<String> = match message {
-                Message::V1 => Fields::new(encoded.bytes.as_slice())
-                    .flat_map(|label| Fields::new(label.unwrap().value.bytes().unwrap()))
-                    .map(|text| text.unwrap().value.text().unwrap().to_owned())
-                    .collect(),
-                Message::V2 => refs.collect(),
-            };
-            shown.push(texts.join(" "));
-        }
-        assert_eq!(shown[0], shown[1]);
-        shown.pop()
+        let (mut encoded, mut symbols, mut shared) = (Encoded::default(), Symbols::default(), Shared::default());
+        shared.add(&mut symbols, "job", "j");
+        shared.add(&mut symbols, "zone", "");
+        let from = (point.as_slice(), ATTRIBUTES);
+        let is_there = encoded.add_point(&mut symbols, from, &shared, (extra, None));
+        is_there.then(|| encoded.refs.iter().map(|symbol| symbols.text(*symbol)).collect::<Vec<_>>().join(" "))
     }
 
     #[test]
@@ -407,10 +342,7 @@ mod tests {
         assert_eq!(straight(&[], ""), Some("job j".to_owned()));
         for (attributes, extra) in [
             (&[("b", text("1")), ("a", text("1"))][..], ""),
-            (&[("a", text("1")), ("a", text("2"))], ""),
             (&[("a", text(""))], ""),
-            (&[("", text("1"))], ""),
-            (&[("job", text("1"))], ""),
             (&[("zone", text("1"))], ""),
             (&[("__name__", text("1"))], ""),
             (&[("le", text("1"))], "le"),
@@ -422,16 +354,13 @@ mod tests {
 
     #[test]
     fn a_step_does_not_count_in_the_hash_wherever_it_stands() {
-        let hash = Hash::default();
-        for message in [Message::V1, Message::V2] {
-            let mut symbols = Symbols::default();
-            let mut of = |labels: &[&str]| {
-                let mut encoded = Encoded::default();
-                labels.iter().for_each(|name| encoded.add(Form::Message(message), &mut symbols, name, "value", ""));
-                encoded.hash(message, hash)
-            };
-            assert_eq!(of(&["a", "le", "m", "quantile", "z"]), of(&["a", "m", "z"]));
-            assert_ne!(of(&["a", "m", "z"]), of(&["a", "z"]));
-        }
+        let (hash, mut symbols) = (Hash::default(), Symbols::default());
+        let mut of = |labels: &[&str]| {
+            let mut encoded = Encoded::default();
+            labels.iter().for_each(|name| encoded.add(&mut symbols, name, "value", ""));
+            encoded.hash(hash)
+        };
+        assert_eq!(of(&["a", "le", "m", "quantile", "z"]), of(&["a", "m", "z"]));
+        assert_ne!(of(&["a", "m", "z"]), of(&["a", "z"]));
     }
 }

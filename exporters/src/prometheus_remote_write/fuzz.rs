@@ -1,6 +1,7 @@
 //! What must hold for any batch.
 
 use pipeline::Batch;
+use pipeline::net::compress::{Coding, decompress};
 
 use super::convert::{Conversion, convert};
 use super::timeseries::{Message, Most};
@@ -32,6 +33,10 @@ pub fn batch(options: u8, batch: &Batch) {
                 assert!(cut.entries == 1 || cut.request.body.len() <= most.bytes);
                 assert!(is_well_formed(&cut.request.body));
                 assert_eq!(cut.request.samples + cut.request.histograms, cut.entries);
+                if let Some(packed) = converted.series.cut_packed(lane, from, most) {
+                    assert_eq!(decompress(Coding::Snappy, &packed.request.body, 1 << 26), Ok(cut.request.body));
+                    assert_eq!(packed.entries, cut.entries);
+                }
                 from += cut.entries;
                 items += cut.items;
             }

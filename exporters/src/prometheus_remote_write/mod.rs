@@ -11,9 +11,14 @@ mod hash;
 mod metadata;
 mod native;
 mod own;
+mod packed;
+mod pieces;
 mod points;
+mod sets;
+mod snappy;
 mod symbols;
 mod timeseries;
+mod version_1;
 mod version_2;
 
 #[cfg(test)]
@@ -36,7 +41,7 @@ use convert::{Conversion, convert_into};
 use metadata::{MetadataEntries, Told};
 use timeseries::{Message, Most, Request, TimeSeries};
 
-use crate::http_push::{Pusher, snappy};
+use crate::http_push::{self, Pusher};
 use crate::requests::{Answer, Cut, Progress, Requests};
 
 /// `prometheus_remote_write`.
@@ -167,7 +172,7 @@ impl RemoteWrite {
     /// Sends types, help texts and units that are due; a refusal costs nothing.
     async fn tell(&self, entries: &MetadataEntries) {
         for due in self.told.due(entries) {
-            let answer = match snappy(&due.body) {
+            let answer = match http_push::snappy(&due.body) {
                 Ok(body) => self.send(body, Message::V1, 0).await,
                 Err(answer) => Err(answer),
             };
@@ -269,9 +274,13 @@ impl Requests for Series<'_> {
             return Some(Cut { request: Next::Expired, entries, items });
         }
         let limits = self.exporter.most;
-        let cut = self.series.cut(lane, from, Most { samples: limits.samples.min(most), ..limits })?;
-        let Cut { mut request, entries, items } = cut;
-        let body = snappy(&request.body);
+        let limits = Most { samples: limits.samples.min(most), ..limits };
+        if let Some(Cut { mut request, entries, items }) = self.series.cut_packed(lane, from, limits) {
+            let body = Ok(Bytes::from(std::mem::take(&mut request.body)));
+            return Some(Cut { request: Next::Send(request, body), entries, items });
+        }
+        let Cut { mut request, entries, items } = self.series.cut(lane, from, limits)?;
+        let body = http_push::snappy(&request.body);
         self.series.reuse(std::mem::take(&mut request.body));
         Some(Cut { request: Next::Send(request, body), entries, items })
     }

@@ -2,12 +2,11 @@
 //! its series, so each is encoded once and copied from then on.
 
 use pipeline::otlp::bound;
-use pipeline::otlp::write::Writer;
 
-use super::encoded::{Form, write_label};
+use super::encoded::Form;
 use super::hash::Hash;
-use super::symbols::{Symbol, Symbols};
-use super::timeseries::Message;
+use super::symbols::Symbol;
+use super::timeseries::{Message, Texts};
 use crate::translation::labels::METRIC_NAME;
 
 /// A label that a series has beside those of its point: `__name__`, `le` or `quantile`.
@@ -17,32 +16,34 @@ pub struct Own {
     pub name: &'static str,
     /// Its value.
     pub value: String,
-    /// Of 1.0.
-    bytes: Writer,
+    /// Of 1.0: its number among the pieces, and its bytes.
+    piece: (u32, usize),
     /// Of 2.0.
     refs: [Symbol; 2],
 }
 
 impl Own {
     /// Encodes another one in its place.
-    pub fn set(&mut self, form: Form, symbols: &mut Symbols, name: &'static str, write: impl FnOnce(&mut String)) {
+    pub fn set(&mut self, form: Form, texts: &mut Texts, name: &'static str, write: impl FnOnce(&mut String)) {
         self.name = name;
         self.value.clear();
         write(&mut self.value);
         match form {
             Form::Message(Message::V1) => {
-                self.bytes.clear();
-                write_label(&mut self.bytes, name, &self.value);
+                let number = texts.pieces.add_own(name, &self.value);
+                self.piece = (number, texts.pieces.own(number).len());
             }
-            Form::Message(Message::V2) => self.refs = [symbols.intern(name), symbols.intern(&self.value)],
+            Form::Message(Message::V2) => {
+                self.refs = [texts.symbols.intern(name), texts.symbols.intern(&self.value)];
+            }
             Form::Plain => {}
         }
     }
 
-    /// As a label of 1.0.
+    /// Its number among the pieces of 1.0, and how many bytes it has.
     #[inline]
-    pub fn bytes(&self) -> &[u8] {
-        self.bytes.as_slice()
+    pub fn piece(&self) -> (u32, usize) {
+        self.piece
     }
 
     /// As name and value of 2.0.
@@ -97,9 +98,9 @@ impl Names {
     }
 
     /// Encodes the name with a suffix.
-    pub fn set(&mut self, suffix: Suffix, metric: &str, form: Form, (symbols, hash): (&mut Symbols, Hash)) {
+    pub fn set(&mut self, suffix: Suffix, metric: &str, form: Form, (texts, hash): (&mut Texts, Hash)) {
         let at = suffix as usize;
-        self.names[at].set(form, symbols, METRIC_NAME, |out| {
+        self.names[at].set(form, texts, METRIC_NAME, |out| {
             out.push_str(metric);
             out.push_str(suffix.text());
         });
@@ -137,7 +138,7 @@ impl Steps {
         at: usize,
         (name, scraped): (&'static str, bool),
         number: f64,
-        (form, symbols): (Form, &mut Symbols),
+        (form, texts): (Form, &mut Texts),
     ) {
         if self.of != (name, scraped) {
             self.steps.clear();
@@ -151,7 +152,7 @@ impl Steps {
         }
         let (bits, own) = &mut self.steps[at];
         *bits = number.to_bits();
-        own.set(form, symbols, name, |out| {
+        own.set(form, texts, name, |out| {
             if scraped { bound::write_canonical(out, number) } else { bound::write_plain(out, number) }
         });
     }

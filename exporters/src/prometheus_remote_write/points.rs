@@ -11,6 +11,7 @@ use super::convert::{Converter, CustomBuckets};
 use super::encoded::Form;
 use super::native::{self, When};
 use super::own::Suffix;
+use super::sets::From;
 use super::timeseries::Message;
 use crate::translation::names::Namer;
 use crate::translation::native::has_form;
@@ -25,6 +26,8 @@ const NAN: u64 = 0x7ff8_0000_0000_0001;
 const MOST_BYTES: usize = 256 << 20;
 /// Bytes of a series beside its labels, roughly.
 const SERIES_OVERHEAD: usize = 64;
+/// Bytes of a point that make another series, at least: a bucket's count. A quantile takes more.
+const BYTES_OF_A_STEP: usize = 8;
 
 impl<'a> Converter<'a> {
     pub(super) fn number(
@@ -39,14 +42,14 @@ impl<'a> Converter<'a> {
             return Ok(());
         }
         let Some(time) = self.time(around, point.time) else { return Ok(()) };
-        if !self.begin_point(around, (point.raw, number_point::ATTRIBUTES), "", 1)? {
+        if !self.begin_point(around, (point.raw, number_point::ATTRIBUTES), "", || 1)? {
             return Ok(());
         }
         let counts = self.kind == Type::Counter;
         let start = if counts { self.start(point.start, point.time, stale) } else { 0 };
         let bits = sample_bits(point.value.as_f64(), stale);
         self.exemplars.clear();
-        if is_sum {
+        if is_sum && point.has_exemplars {
             self.exemplars.read(point.exemplars())?;
         }
         if self.exemplars.is_empty() {
@@ -66,16 +69,15 @@ impl<'a> Converter<'a> {
 
     pub(super) fn histogram(&mut self, around: &mut Around<'a>, point: &HistogramPoint<'a>) -> Result<(), WireError> {
         let Some(time) = self.time(around, point.time) else { return Ok(()) };
-        if !self.begin_point(
-            around,
-            (point.raw, histogram_point::ATTRIBUTES),
-            "le",
-            point.explicit_bounds().count() + 3,
-        )? {
+        if !self.begin_point(around, (point.raw, histogram_point::ATTRIBUTES), "le", || {
+            point.explicit_bounds().count() + 3
+        })? {
             return Ok(());
         }
         self.exemplars.clear();
-        self.exemplars.read(point.exemplars())?;
+        if point.has_exemplars {
+            self.exemplars.read(point.exemplars())?;
+        }
         let taken = std::mem::take(&mut self.exemplars);
         let namer = around.label_namer();
         let stale = point.flags & NO_RECORDED_VALUE != 0;
@@ -94,7 +96,7 @@ impl<'a> Converter<'a> {
             let mut count = 0u64;
             let mut step = 0;
             let mut bucket = |this: &mut Self, bound: f64, count: u64| {
-                this.steps.set(step, ("le", around.scraped), bound, (this.form, this.out.series.symbols()));
+                this.steps.set(step, ("le", around.scraped), bound, (this.form, this.out.series.texts()));
                 let bits = sample_bits(as_float(count), stale);
                 if taken.is_empty() {
                     this.number_series(around, (time, start), Suffix::Bucket, Some(step), bits);
@@ -137,7 +139,7 @@ impl<'a> Converter<'a> {
             return Ok(());
         }
         let Some(time) = self.time(around, point.time) else { return Ok(()) };
-        if !self.begin_point(around, (point.raw, exponential_point::ATTRIBUTES), "", 1)? {
+        if !self.begin_point(around, (point.raw, exponential_point::ATTRIBUTES), "", || 1)? {
             return Ok(());
         }
         self.exemplars.clear();
@@ -157,12 +159,9 @@ impl<'a> Converter<'a> {
 
     pub(super) fn summary(&mut self, around: &mut Around<'a>, point: &SummaryPoint<'a>) -> Result<(), WireError> {
         let Some(time) = self.time(around, point.time) else { return Ok(()) };
-        if !self.begin_point(
-            around,
-            (point.raw, summary_point::ATTRIBUTES),
-            "quantile",
-            point.quantiles().count() + 2,
-        )? {
+        if !self
+            .begin_point(around, (point.raw, summary_point::ATTRIBUTES), "quantile", || point.quantiles().count() + 2)?
+        {
             return Ok(());
         }
         let stale = point.flags & NO_RECORDED_VALUE != 0;
@@ -170,7 +169,7 @@ impl<'a> Converter<'a> {
         for (step, quantile) in point.quantiles().enumerate() {
             let quantile = quantile?;
             let number = quantile.quantile;
-            self.steps.set(step, ("quantile", around.scraped), number, (self.form, self.out.series.symbols()));
+            self.steps.set(step, ("quantile", around.scraped), number, (self.form, self.out.series.texts()));
             let bits = sample_bits(quantile.value, stale);
             self.number_series(around, (time, start), Suffix::None, Some(step), bits);
         }
@@ -188,39 +187,75 @@ impl<'a> Converter<'a> {
         around: &mut Around<'a>,
         (point, attributes): (&'a [u8], u32),
         extra: &'static str,
-        series: usize,
+        series: impl Fn() -> usize,
     ) -> Result<bool, WireError> {
-        self.encoded.clear();
-        let (encoded, out, form) = (&mut self.encoded, &mut self.out.series, self.form);
-        let is_there = match form {
-            Form::Message(message) => {
-                if self.shared_of != around.scope_number() {
-                    self.shared_of = around.scope_number();
-                    self.shared.clear();
-                    around.shared_labels(|name, value| self.shared.add(message, out.symbols(), name, value));
-                }
-                let namer = around.label_namer();
-                encoded.add_point(message, out.symbols(), (point, attributes), &self.shared, (extra, namer))
-            }
-            Form::Plain => false,
-        };
-        if !is_there {
-            encoded.clear();
-            let attributes = KeyValues::new(point, attributes);
-            around
-                .point_labels(attributes, extra, |name, value| encoded.add(form, out.symbols(), name, value, extra))?;
-        }
-        if form != Form::Plain {
-            self.labels_hash = encoded.hash(self.message, out.hash());
-        }
-        let each = self.encoded.len() + around.name.len() + SERIES_OVERHEAD;
-        let fits = self.out.series.byte_len().saturating_add(each.saturating_mul(series)) <= MOST_BYTES;
+        let before = self.out.series.texts().pieces.len();
+        let label_bytes = self.point_labels(around, (point, attributes), extra)?;
+        let each = label_bytes + around.name.len() + SERIES_OVERHEAD;
+        let has_room = |series| self.out.series.byte_len().saturating_add(each.saturating_mul(series)) <= MOST_BYTES;
+        // Not even as many as the point has bytes for need be counted, mostly.
+        let fits = has_room(point.len() / BYTES_OF_A_STEP + 3) || has_room(series());
         if !fits {
+            self.sets.forget();
+            self.out.series.texts().pieces.truncate(before);
             let message = "the series of one batch would take more than 256 MiB, send fewer points or buckets at once";
             self.out.dropped.add("expansion_limit", message, 1);
         }
         self.owed = usize::from(fits);
         Ok(fits)
+    }
+
+    /// Gathers the labels of a point; answers how many bytes they are, roughly.
+    fn point_labels(
+        &mut self,
+        around: &mut Around<'a>,
+        (point, number): (&'a [u8], u32),
+        extra: &'static str,
+    ) -> Result<usize, WireError> {
+        let attributes = KeyValues::new(point, number);
+        let (namer, hash, series) = (around.label_namer(), self.out.series.hash(), &mut self.out.series);
+        let begins = self.shared_of != around.scope_number();
+        self.shared_of = around.scope_number();
+        match self.form {
+            Form::Message(Message::V1) => {
+                let pieces = &mut series.texts().pieces;
+                if begins {
+                    self.shared_sets.clear();
+                    around.shared_labels(|name, value| self.shared_sets.add(hash, name, value));
+                }
+                let from = From { point, number, scope: self.shared_of, extra, namer };
+                if !self.sets.straight(pieces, hash, from, &self.shared_sets) {
+                    self.sets.begin(pieces);
+                    around.point_labels(attributes, extra, |name, value| {
+                        self.sets.add(pieces, hash, (name, value), extra);
+                    })?;
+                    self.sets.end(pieces);
+                }
+                self.labels_hash = self.sets.hash();
+                Ok(self.sets.len())
+            }
+            Form::Message(Message::V2) => {
+                let symbols = &mut series.texts().symbols;
+                if begins {
+                    self.shared.clear();
+                    around.shared_labels(|name, value| self.shared.add(symbols, name, value));
+                }
+                self.encoded.clear();
+                if !self.encoded.add_point(symbols, (point, number), &self.shared, (extra, namer)) {
+                    self.encoded.clear();
+                    around.point_labels(attributes, extra, |name, value| {
+                        self.encoded.add(symbols, name, value, extra);
+                    })?;
+                }
+                self.labels_hash = self.encoded.hash(hash);
+                Ok(self.encoded.len())
+            }
+            Form::Plain => {
+                self.encoded.clear();
+                around.point_labels(attributes, extra, |name, value| self.encoded.add_plain(name, value))?;
+                Ok(self.encoded.len())
+            }
+        }
     }
 
     /// The point's time in milliseconds since 1970, unless it has none.

@@ -1,6 +1,6 @@
-//! The time series of a batch as they will stand in requests: encoded once, one sample each, ordered by time, spread over
-//! lanes, cut into requests. In each lane the samples of a series are in the order of their timestamps, and a series is
-//! always in the same lane.
+//! The time series of a batch as they will stand in requests: one sample each, ordered by time, spread over lanes, cut into
+//! requests. In each lane the samples of a series are in the order of their timestamps, and a series is always in the same
+//! lane.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -13,11 +13,12 @@ use pipeline::otlp::write::Writer;
 use pipeline::relabel::labels::Labels;
 
 use super::body::{Body, Exemplar, Stamp};
-use super::encoded::{Encoded, write_header, write_label};
+use super::encoded::{Encoded, write_label};
 use super::hash::Hash;
 use super::own::Own;
+use super::pieces::{NONE, Pieces, place};
 use super::symbols::{Symbol, Symbols};
-use super::version_2;
+use super::{packed, version_1, version_2};
 use crate::requests::Cut;
 
 /// Which of the two messages: that of remote write 1.0 (`prometheus.WriteRequest`) or of 2.0
@@ -31,32 +32,42 @@ pub enum Message {
     V2,
 }
 
-/// `prompb.WriteRequest`.
-const TIMESERIES: u32 = 1;
-
 /// A batch that became more does not leave its allocations to the next.
 const MOST_KEPT_BYTES: usize = 4 << 20;
-const MOST_KEPT_ENTRIES: usize = 20_000;
+const MOST_KEPT_ENTRIES: usize = 32 << 10;
 
 /// Encoded time series.
 #[derive(Default)]
 pub struct TimeSeries {
     pub(super) message: Message,
-    /// Of 1.0: whole series; of 2.0: samples.
+    pub(super) texts: Texts,
+    /// Samples, but for plain numbers of 1.0.
     pub(super) bytes: Writer,
     /// Of 2.0: labels, of series and exemplars.
     pub(super) refs: Vec<Symbol>,
-    pub(super) symbols: Symbols,
     pub(super) exemplars: Vec<Exemplar>,
     pub(super) families: Vec<Family>,
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
+    /// Bytes of all series.
+    byte_len: usize,
+    /// Whether the entries came in the order of their times.
+    is_sorted: bool,
+    /// The numbers of the entries, lane by lane, and where each lane is.
+    order: Vec<u32>,
     lanes: Vec<Range<usize>>,
     hash: Hash,
     stamp: Stamp,
-    /// Where the entries are ordered.
-    ordered: Vec<Entry>,
     /// For requests.
-    buffers: Buffers,
+    pub(super) buffers: Buffers,
+}
+
+/// Texts that many series have, each once.
+#[derive(Default)]
+pub struct Texts {
+    /// Of 1.0.
+    pub pieces: Pieces,
+    /// Of 2.0.
+    pub symbols: Symbols,
 }
 
 /// Type, help text and unit, of 2.0.
@@ -67,15 +78,17 @@ pub(super) struct Family {
     pub unit: Symbol,
 }
 
+/// A series with its sample.
 #[derive(Clone)]
 pub(super) struct Entry {
     /// Milliseconds since 1970.
-    time: i64,
-    pub bytes: Span,
-    /// Among `bytes` in 1.0, among `refs` in 2.0.
-    pub labels: Span,
+    pub time: i64,
+    pub labels: LabelsOf,
+    pub sample: Sample,
     pub exemplars: Span,
     pub family: u32,
+    /// Bytes of what is in the series, its labels and its sample.
+    pub inside: u32,
     /// The same for all samples of a series; it decides about the lane.
     hash: u32,
     /// Points of the batch that begin here: 1 for the first series of a point, else 0.
@@ -83,8 +96,26 @@ pub(super) struct Entry {
     pub is_histogram: bool,
 }
 
+/// The labels of a series.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum LabelsOf {
+    /// In 1.0: the numbers of a set, and of the labels that stand in it, the name and one more.
+    Pieces(u32, u32, u32),
+    /// In 2.0: among `refs`.
+    Refs(Span),
+}
+
+/// The sample of a series.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sample {
+    /// A number, as bits.
+    Number(u64),
+    /// Among `bytes`.
+    Written(Span),
+}
+
 /// A range in what a batch became, which is less than 4 GiB.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     start: u32,
     end: u32,
@@ -92,17 +123,12 @@ pub(super) struct Span {
 
 impl Span {
     fn new(range: Range<usize>) -> Span {
-        let end = |at| u32::try_from(at).expect("a batch is bounded far below 4 GiB");
-        Span { start: end(range.start), end: end(range.end) }
+        Span { start: place(range.start), end: place(range.end) }
     }
 
     /// As it indexes.
     pub fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
-    }
-
-    fn len(self) -> usize {
-        (self.end - self.start) as usize
     }
 }
 
@@ -110,7 +136,9 @@ impl Span {
 #[derive(Clone, Copy)]
 pub enum Series<'a, 'b> {
     /// Those of a point, with the name of the series and perhaps one more, and a hash that is the same for all samples
-    /// of the series.
+    /// of the series; in 1.0, where the first is a set's number and how many bytes it has.
+    Set((u32, usize), &'a Own, Option<&'a Own>, u64),
+    /// The same in 2.0.
     Encoded(&'a Encoded, &'a Own, Option<&'a Own>, u64),
     /// Sorted.
     Labels(&'a Labels<'b>),
@@ -154,23 +182,26 @@ pub struct Request {
 impl TimeSeries {
     /// Forgets everything but its allocations, which are not kept where they are very large, and takes series anew.
     pub fn begin(&mut self, message: Message) {
-        if self.bytes.as_slice().len() > MOST_KEPT_BYTES || self.entries.len() > MOST_KEPT_ENTRIES {
+        let bytes = self.bytes.len().max(self.texts.pieces.len());
+        if bytes > MOST_KEPT_BYTES || self.entries.len() > MOST_KEPT_ENTRIES {
             *self = TimeSeries { buffers: self.buffers.clone(), ..TimeSeries::default() };
         }
         self.message = message;
         self.bytes.clear();
         self.refs.clear();
-        self.symbols.clear();
+        self.texts.pieces.clear();
+        self.texts.symbols.clear();
         self.exemplars.clear();
         self.families.clear();
         self.entries.clear();
         self.lanes.clear();
-        self.stamp = Stamp::default();
+        (self.byte_len, self.is_sorted) = (0, true);
     }
 
     /// What is said of the series to come, in 2.0.
     pub fn family(&mut self, kind: u64, help: &str, unit: &str) {
-        let family = Family { kind, help: self.symbols.intern(help), unit: self.symbols.intern(unit) };
+        let symbols = &mut self.texts.symbols;
+        let family = Family { kind, help: symbols.intern(help), unit: symbols.intern(unit) };
         if self.families.last() != Some(&family) {
             self.families.push(family);
         }
@@ -179,28 +210,17 @@ impl TimeSeries {
     /// Adds the series of one number, as bits, in the family told last.
     #[inline]
     pub fn push_number(&mut self, when: When, series: Series<'_, '_>, bits: u64) {
-        let Series::Encoded(encoded, name, extra, hash) = series else { return self.push_plainly(when, series, bits) };
         if self.message == Message::V2 {
-            return self.push_plainly(when, series, bits);
+            let written = self.push(when, series, |out| {
+                out.sample(when.time, when.start, bits);
+                Ok(())
+            });
+            debug_assert_eq!(written, Ok(()), "a number can always be written");
+            return;
         }
-        // All lengths are known, so that nothing is moved later.
-        let pieces = encoded.pieces(name, extra);
-        let label_bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
-        let start = self.bytes.len();
-        let sample = self.stamp.sample(when.time, bits);
-        write_header(&mut self.bytes, TIMESERIES, label_bytes + sample.len());
-        let labels = self.bytes.len();
-        pieces.iter().filter(|piece| !piece.is_empty()).for_each(|piece| self.bytes.raw(piece));
-        self.bytes.raw(sample);
-        self.add(when, hash, start, labels..labels + label_bytes, (self.exemplars.len(), false));
-    }
-
-    fn push_plainly(&mut self, when: When, series: Series<'_, '_>, bits: u64) {
-        let written = self.push(when, series, |out| {
-            out.sample(when.time, when.start, bits);
-            Ok(())
-        });
-        debug_assert_eq!(written, Ok(()), "a number can always be written");
+        let (labels, label_bytes, hash) = self.labels_of(series);
+        let inside = label_bytes + self.stamp.sample(when.time, bits).len();
+        self.add(when, (labels, hash), Sample::Number(bits), inside, (self.exemplars.len(), false));
     }
 
     /// Adds the series of one sample, in the family told last.
@@ -213,32 +233,21 @@ impl TimeSeries {
         series: Series<'_, '_>,
         sample: impl FnOnce(&mut Body<'_>) -> Result<(), WireError>,
     ) -> Result<(), WireError> {
-        let start = self.bytes.len();
-        let open = (self.message == Message::V1).then(|| self.bytes.open(TIMESERIES));
-        let mut labels = self.write_labels(series);
-        let first_exemplar = self.exemplars.len();
+        let (labels, label_bytes, hash) = self.labels_of(series);
+        let (start, first_exemplar) = (self.bytes.len(), self.exemplars.len());
         let mut body = Body {
             message: self.message,
             out: &mut self.bytes,
             refs: &mut self.refs,
-            symbols: &mut self.symbols,
+            symbols: &mut self.texts.symbols,
             exemplars: &mut self.exemplars,
             is_histogram: false,
         };
         let written = sample(&mut body);
         let is_histogram = body.is_histogram;
-        if let Some(open) = open {
-            let before = self.bytes.len();
-            self.bytes.close(open);
-            // The length may take more room than was left for it.
-            let moved = self.bytes.len() - before;
-            labels = labels.start + moved..labels.end + moved;
-        }
-        let hash = match series {
-            Series::Encoded(_, _, _, hash) => hash,
-            Series::Labels(_) => self.labels_hash(&labels),
-        };
-        self.add(when, hash, start, labels, (first_exemplar, is_histogram));
+        let inside = label_bytes + self.bytes.len() - start;
+        let sample = Sample::Written(Span::new(start..self.bytes.len()));
+        self.add(when, (labels, hash), sample, inside, (first_exemplar, is_histogram));
         written
     }
 
@@ -246,17 +255,20 @@ impl TimeSeries {
     fn add(
         &mut self,
         when: When,
-        hash: u64,
-        start: usize,
-        labels: Range<usize>,
+        (labels, hash): (LabelsOf, u64),
+        sample: Sample,
+        inside: usize,
         (first_exemplar, is_histogram): (usize, bool),
     ) {
+        self.is_sorted &= self.entries.last().is_none_or(|last| last.time <= when.time);
+        self.byte_len += version_1::len(inside);
         self.entries.push(Entry {
             time: when.time,
-            bytes: Span::new(start..self.bytes.len()),
-            labels: Span::new(labels),
+            labels,
+            sample,
             exemplars: Span::new(first_exemplar..self.exemplars.len()),
             family: u32::try_from(self.families.len().saturating_sub(1)).unwrap_or(0),
+            inside: place(inside),
             #[allow(clippy::cast_possible_truncation, reason = "half of it is wanted")]
             hash: (hash >> 32) as u32,
             items: u16::try_from(when.items).unwrap_or(u16::MAX),
@@ -264,38 +276,47 @@ impl TimeSeries {
         });
     }
 
-    fn write_labels(&mut self, series: Series<'_, '_>) -> Range<usize> {
-        match self.message {
-            Message::V1 => {
-                let start = self.bytes.len();
-                match series {
-                    Series::Encoded(encoded, name, extra, _) => {
-                        encoded.pieces(name, extra).iter().for_each(|piece| self.bytes.raw(piece));
-                    }
-                    Series::Labels(labels) => {
-                        labels.iter().for_each(|(name, value)| write_label(&mut self.bytes, name, value));
-                    }
-                }
-                start..self.bytes.len()
+    /// The labels of a series, the bytes that they take, and their hash.
+    #[inline]
+    fn labels_of(&mut self, series: Series<'_, '_>) -> (LabelsOf, usize, u64) {
+        let hash = self.hash;
+        match (self.message, series) {
+            (_, Series::Set((set, set_len), name, extra, hash)) => {
+                let ((name, name_len), (extra, extra_len)) = (name.piece(), extra.map_or((NONE, 0), Own::piece));
+                (LabelsOf::Pieces(set, name, extra), set_len + name_len + extra_len, hash)
             }
-            Message::V2 => {
+            (Message::V1, Series::Labels(labels)) => {
+                let pieces = &mut self.texts.pieces;
+                let start = pieces.len();
+                labels.iter().for_each(|(name, value)| write_label(pieces.writer(), name, value));
+                let number = pieces.add_set(start, 0, 0);
+                let labels = pieces.labels(pieces.set(number));
+                (LabelsOf::Pieces(number, NONE, NONE), labels.len(), hash.of(labels))
+            }
+            (_, Series::Labels(labels)) => {
                 let start = self.refs.len();
-                match series {
-                    Series::Encoded(encoded, name, extra, _) => encoded.write_refs(&mut self.refs, name, extra),
-                    Series::Labels(labels) => {
-                        for (name, value) in labels.iter() {
-                            self.refs.extend([self.symbols.intern(name), self.symbols.intern(value)]);
-                        }
-                    }
+                for (name, value) in labels.iter() {
+                    self.refs.extend([self.texts.symbols.intern(name), self.texts.symbols.intern(value)]);
                 }
-                start..self.refs.len()
+                self.refs_from(start, None)
+            }
+            (_, Series::Encoded(encoded, name, extra, hash)) => {
+                let start = self.refs.len();
+                encoded.write_refs(&mut self.refs, name, extra);
+                self.refs_from(start, Some(hash))
             }
         }
     }
 
-    /// The symbols of this batch, for [`Encoded::add`].
-    pub fn symbols(&mut self) -> &mut Symbols {
-        &mut self.symbols
+    fn refs_from(&self, start: usize, hash: Option<u64>) -> (LabelsOf, usize, u64) {
+        let refs = &self.refs[start..];
+        let labels = LabelsOf::Refs(Span::new(start..self.refs.len()));
+        (labels, size_of_val(refs), hash.unwrap_or_else(|| self.hash.of_numbers(refs)))
+    }
+
+    /// Texts of this batch.
+    pub fn texts(&mut self) -> &mut Texts {
+        &mut self.texts
     }
 
     /// How texts and labels of this batch are hashed.
@@ -305,38 +326,35 @@ impl TimeSeries {
 
     /// Bytes of all series.
     pub fn byte_len(&self) -> usize {
-        self.bytes.len() + self.refs.len() * size_of::<Symbol>()
+        self.byte_len
     }
 
     /// Spreads what was pushed over as many lanes as it fills with so many samples each, at most `lanes`, and orders it.
     pub fn order(&mut self, lanes: usize, samples: usize) {
-        if !self.entries.is_sorted_by_key(|e| e.time) {
-            self.entries.sort_by_key(|e| e.time);
-        }
-        let lanes = self.entries.len().div_ceil(samples).clamp(1, lanes.max(1));
-        if lanes == 1 {
-            self.lanes = std::iter::once(0..self.entries.len()).collect();
-            return;
-        }
-        let lane_of = |entry: &Entry| entry.hash as usize % lanes;
+        let entries = &self.entries;
+        let lanes = entries.len().div_ceil(samples).clamp(1, lanes.max(1));
+        let lane_of = |entry: &Entry| if lanes == 1 { 0 } else { entry.hash as usize % lanes };
         let mut ends = vec![0; lanes];
-        self.entries.iter().for_each(|entry| ends[lane_of(entry)] += 1);
+        entries.iter().for_each(|entry| ends[lane_of(entry)] += 1);
         let mut end = 0;
         for lane in &mut ends {
             let start = end;
             end += *lane;
             *lane = start;
         }
-        self.ordered.clone_from(&self.entries);
-        for entry in &self.entries {
+        self.order.clear();
+        self.order.resize(entries.len(), 0);
+        for (number, entry) in (0u32..).zip(entries) {
             let place = &mut ends[lane_of(entry)];
-            self.ordered[*place] = entry.clone();
+            self.order[*place] = number;
             *place += 1;
         }
-        std::mem::swap(&mut self.entries, &mut self.ordered);
         self.lanes.clear();
         for end in ends {
             let start = self.lanes.last().map_or(0, |lane| lane.end);
+            if !self.is_sorted {
+                self.order[start..end].sort_by_key(|number| entries[*number as usize].time);
+            }
             self.lanes.push(start..end);
         }
     }
@@ -354,27 +372,56 @@ impl TimeSeries {
     /// How many samples from number `from` of a lane on, at most `most`, are older than `oldest` (milliseconds since
     /// 1970), and the points that begin there.
     pub fn expired(&self, lane: usize, from: usize, most: usize, oldest: i64) -> (usize, usize) {
-        let entries = self.rest(lane, from);
-        let count = entries.partition_point(|e| e.time < oldest).min(most);
-        (count, items(&entries[..count]))
+        let numbers = self.rest(lane, from);
+        let count = numbers.partition_point(|number| self.entries[*number as usize].time < oldest).min(most);
+        (count, self.entries(&numbers[..count]).map(|e| usize::from(e.items)).sum())
     }
 
     /// The next request of a lane, of the samples from number `from` on; at least one sample, however large it is.
     pub fn cut(&self, lane: usize, from: usize, most: Most) -> Option<Cut<Request>> {
-        let entries = self.rest(lane, from);
-        let entries = &entries[..most.samples.max(1).min(entries.len())];
-        if entries.is_empty() {
+        let numbers = self.most(lane, from, most)?;
+        let (body, count) = match self.message {
+            Message::V1 => (version_1::write(self, numbers), numbers.len()),
+            Message::V2 => version_2::write(self, numbers, most.bytes),
+        };
+        Some(self.request(body, (lane, from), &numbers[..count]))
+    }
+
+    /// The same with a body that is a block of snappy already; `None` where that has to be made of the plain one.
+    pub fn cut_packed(&self, lane: usize, from: usize, most: Most) -> Option<Cut<Request>> {
+        if self.message != Message::V1 {
             return None;
         }
-        let (body, count) = match self.message {
-            Message::V1 => self.version_1(entries, most.bytes),
-            Message::V2 => version_2::write(self, entries, most.bytes),
-        };
-        let entries = &entries[..count];
-        let histograms = entries.iter().filter(|e| e.is_histogram).count();
-        let items = items(entries);
-        let request = Request { body, samples: entries.len() - histograms, histograms, items, place: (lane, from) };
-        Some(Cut { request, entries: count, items })
+        let numbers = self.most(lane, from, most)?;
+        Some(self.request(packed::write(self, numbers)?, (lane, from), numbers))
+    }
+
+    /// The numbers of the entries of the next request; in 2.0 perhaps more.
+    fn most(&self, lane: usize, from: usize, most: Most) -> Option<&[u32]> {
+        let numbers = self.rest(lane, from);
+        let mut numbers = &numbers[..most.samples.max(1).min(numbers.len())];
+        if self.message == Message::V1 {
+            let mut bytes = 0;
+            let fitting = self.entries(numbers).take_while(|e| {
+                bytes += version_1::len(e.inside as usize);
+                bytes <= most.bytes
+            });
+            numbers = &numbers[..fitting.count().max(1).min(numbers.len())];
+        }
+        (!numbers.is_empty()).then_some(numbers)
+    }
+
+    fn request(&self, body: Vec<u8>, place: (usize, usize), numbers: &[u32]) -> Cut<Request> {
+        let histograms = self.entries(numbers).filter(|e| e.is_histogram).count();
+        let items = self.entries(numbers).map(|e| usize::from(e.items)).sum();
+        let request = Request { body, samples: numbers.len() - histograms, histograms, items, place };
+        Cut { request, entries: numbers.len(), items }
+    }
+
+    /// The entries with these numbers.
+    #[inline]
+    pub(super) fn entries(&self, numbers: &[u32]) -> impl Iterator<Item = &Entry> {
+        numbers.iter().map(|number| &self.entries[*number as usize])
     }
 
     /// Takes back the body of a request that is not needed any more.
@@ -384,7 +431,7 @@ impl TimeSeries {
 
     /// The name of a sample's series, for a person.
     pub fn name(&self, lane: usize, at: usize) -> Option<String> {
-        let entry = self.rest(lane, at).first()?;
+        let entry = self.entries(self.rest(lane, at)).next()?;
         let labels = self.labels(entry).ok()?;
         let mut out = labels.iter().find(|(name, _)| *name == "__name__").map_or("", |(_, value)| value).to_owned();
         let mut rest = labels.iter().filter(|(name, _)| *name != "__name__").peekable();
@@ -400,63 +447,41 @@ impl TimeSeries {
     }
 
     fn labels(&self, entry: &Entry) -> Result<Vec<(&str, &str)>, WireError> {
-        if self.message == Message::V2 {
-            let pairs = self.refs[entry.labels.range()].chunks_exact(2);
-            return Ok(pairs.map(|pair| (self.symbols.text(pair[0]), self.symbols.text(pair[1]))).collect());
-        }
-        let mut out = Vec::new();
-        for label in Fields::new(&self.bytes.as_slice()[entry.labels.range()]) {
-            let (mut name, mut value) = ("", "");
-            for field in Fields::new(label?.value.bytes()?) {
-                let field = field?;
-                *(if field.number == 1 { &mut name } else { &mut value }) = field.value.text()?;
+        let (set, name, extra) = match entry.labels {
+            LabelsOf::Pieces(set, name, extra) => (set, name, extra),
+            LabelsOf::Refs(refs) => {
+                let (pairs, symbols) = (self.refs[refs.range()].chunks_exact(2), &self.texts.symbols);
+                return Ok(pairs.map(|pair| (symbols.text(pair[0]), symbols.text(pair[1]))).collect());
             }
-            out.push((name, value));
+        };
+        let mut out = Vec::new();
+        for run in version_1::runs(&self.texts.pieces, (set, name, extra)) {
+            for label in Fields::new(run) {
+                let (mut name, mut value) = ("", "");
+                for field in Fields::new(label?.value.bytes()?) {
+                    let field = field?;
+                    *(if field.number == 1 { &mut name } else { &mut value }) = field.value.text()?;
+                }
+                out.push((name, value));
+            }
         }
         Ok(out)
     }
 
-    fn rest(&self, lane: usize, from: usize) -> &[Entry] {
+    fn rest(&self, lane: usize, from: usize) -> &[u32] {
         let lane = self.lanes.get(lane).cloned().unwrap_or_default();
-        self.entries.get(lane).and_then(|entries| entries.get(from..)).unwrap_or_default()
+        self.order.get(lane).and_then(|numbers| numbers.get(from..)).unwrap_or_default()
     }
 
-    fn version_1(&self, entries: &[Entry], most_bytes: usize) -> (Vec<u8>, usize) {
-        let mut bytes = 0;
-        let fitting = entries.iter().take_while(|e| {
-            bytes += e.bytes.len();
-            bytes <= most_bytes
-        });
-        let entries = &entries[..fitting.count().max(1)];
-        let mut request = self.buffers.take(entries.iter().map(|e| e.bytes.len()).sum());
-        let mut rest = entries;
-        while let Some(first) = rest.first() {
-            // Neighbours are copied at once.
-            let run = rest.windows(2).take_while(|pair| pair[0].bytes.end == pair[1].bytes.start).count() + 1;
-            let bytes = first.bytes.range().start..rest[run - 1].bytes.range().end;
-            request.extend_from_slice(&self.bytes.as_slice()[bytes]);
-            rest = &rest[run..];
-        }
-        (request, entries.len())
-    }
-
-    /// Whether a series is in a request twice.
+    /// Whether a series is in a request of 2.0 twice.
     pub fn repeats(&self, request: &Request) -> bool {
         let (lane, from) = request.place;
-        let entries = self.rest(lane, from);
-        let entries = &entries[..entries.len().min(request.samples + request.histograms)];
-        let mut seen = HashSet::with_capacity(entries.len());
-        !entries.iter().all(|entry| seen.insert(self.labels_hash(&entry.labels.range())))
+        let numbers = self.rest(lane, from);
+        let numbers = &numbers[..numbers.len().min(request.samples + request.histograms)];
+        let mut seen = HashSet::with_capacity(numbers.len());
+        !self.entries(numbers).all(|entry| match entry.labels {
+            LabelsOf::Refs(refs) => seen.insert(&self.refs[refs.range()]),
+            LabelsOf::Pieces(..) => true,
+        })
     }
-
-    fn labels_hash(&self, labels: &Range<usize>) -> u64 {
-        match self.message {
-            Message::V1 => self.hash.of(&self.bytes.as_slice()[labels.clone()]),
-            Message::V2 => self.hash.of_numbers(&self.refs[labels.clone()]),
-        }
-    }
-}
-
-fn items(entries: &[Entry]) -> usize {
-    entries.iter().map(|e| usize::from(e.items)).sum()
 }

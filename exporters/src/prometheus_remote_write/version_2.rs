@@ -5,7 +5,7 @@ use pipeline::otlp::write::Writer;
 
 use super::body::{EXEMPLAR_TIMESTAMP, EXEMPLAR_VALUE};
 use super::symbols::{Symbol, Symbols};
-use super::timeseries::{Entry, TimeSeries};
+use super::timeseries::{Entry, LabelsOf, Sample, TimeSeries};
 
 /// Fields of `Request`.
 const SYMBOLS: u32 = 4;
@@ -24,11 +24,11 @@ const REFERENCE: usize = 5;
 const AROUND: usize = 40;
 
 /// Writes as many of the entries as fit, at least one; answers how many those are.
-pub(super) fn write(series: &TimeSeries, entries: &[Entry], most_bytes: usize) -> (Vec<u8>, usize) {
-    let mut table = Table::new(&series.symbols);
+pub(super) fn write(series: &TimeSeries, numbers: &[u32], most_bytes: usize) -> (Vec<u8>, usize) {
+    let mut table = Table::new(&series.texts.symbols);
     let mut out = Writer::new();
     let mut count = 0;
-    for entry in entries {
+    for entry in series.entries(numbers) {
         let size = out.len() + table.bytes.len();
         if count > 0 && size + most_size(series, entry, &table) > most_bytes {
             break;
@@ -42,8 +42,8 @@ pub(super) fn write(series: &TimeSeries, entries: &[Entry], most_bytes: usize) -
 }
 
 fn write_series(out: &mut Writer, series: &TimeSeries, entry: &Entry, table: &mut Table<'_>) {
-    write_refs(out, &series.refs[entry.labels.range()], table);
-    out.raw(&series.bytes.as_slice()[entry.bytes.range()]);
+    write_refs(out, refs(series, entry), table);
+    out.raw(sample(series, entry));
     for exemplar in &series.exemplars[entry.exemplars.range()] {
         out.message(EXEMPLARS, |out| {
             write_refs(out, &series.refs[exemplar.labels.clone()], table);
@@ -67,15 +67,29 @@ fn write_refs(out: &mut Writer, refs: &[Symbol], table: &mut Table<'_>) {
     out.packed_varint(LABELS_REFS, refs.iter().map(|symbol| table.place(*symbol)));
 }
 
+fn refs<'a>(series: &'a TimeSeries, entry: &Entry) -> &'a [Symbol] {
+    match entry.labels {
+        LabelsOf::Refs(refs) => &series.refs[refs.range()],
+        LabelsOf::Pieces(..) => &[],
+    }
+}
+
+fn sample<'a>(series: &'a TimeSeries, entry: &Entry) -> &'a [u8] {
+    match entry.sample {
+        Sample::Written(bytes) => &series.bytes.as_slice()[bytes.range()],
+        Sample::Number(_) => &[],
+    }
+}
+
 /// The most bytes that an entry adds, symbols included.
 fn most_size(series: &TimeSeries, entry: &Entry, table: &Table<'_>) -> usize {
-    let refs = |refs: &[Symbol]| refs.iter().map(|symbol| REFERENCE + table.most_cost(*symbol)).sum::<usize>();
+    let cost = |refs: &[Symbol]| refs.iter().map(|symbol| REFERENCE + table.most_cost(*symbol)).sum::<usize>();
     let exemplars = &series.exemplars[entry.exemplars.range()];
     let family =
         series.families.get(entry.family as usize).map_or(0, |f| table.most_cost(f.help) + table.most_cost(f.unit));
-    refs(&series.refs[entry.labels.range()])
-        + entry.bytes.range().len()
-        + exemplars.iter().map(|e| AROUND + refs(&series.refs[e.labels.clone()])).sum::<usize>()
+    cost(refs(series, entry))
+        + sample(series, entry).len()
+        + exemplars.iter().map(|e| AROUND + cost(&series.refs[e.labels.clone()])).sum::<usize>()
         + family
         + AROUND
 }

@@ -263,6 +263,15 @@ impl Writer {
         self.out.extend_from_slice(fields);
     }
 
+    /// What was written there before, once more.
+    ///
+    /// # Panics
+    /// When nothing was written there.
+    #[inline]
+    pub fn again(&mut self, range: std::ops::Range<usize>) {
+        self.out.extend_from_within(range);
+    }
+
     /// The fields of a message as they stand, but those that `skip` names by their number.
     ///
     /// # Errors

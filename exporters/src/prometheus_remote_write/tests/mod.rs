@@ -2,6 +2,7 @@
 
 mod captures;
 mod convert;
+mod packed;
 mod prompb;
 mod prompb_2;
 mod properties;

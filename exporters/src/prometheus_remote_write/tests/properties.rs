@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     HistogramDataPoint, NumberDataPoint, ResourceMetrics, Summary, SummaryDataPoint,
 };
 use pipeline::config::testing::decode;
+use pipeline::net::compress::{Coding, decompress};
 use proptest::prelude::*;
 use prost::Message as _;
 
@@ -16,7 +17,8 @@ use super::prompb::WriteRequest;
 use super::prompb_2::receive;
 use crate::prometheus_remote_write::Config;
 use crate::prometheus_remote_write::convert::{Conversion, convert};
-use crate::prometheus_remote_write::timeseries::{Message, Most};
+use crate::prometheus_remote_write::timeseries::{Message, Most, Request};
+use crate::requests::Cut;
 use crate::testing::otlp::*;
 
 fn labels() -> impl Strategy<Value = Vec<(String, String)>> {
@@ -95,6 +97,11 @@ proptest! {
             let mut from = 0;
             while let Some(cut) = converted.series.cut(lane, from, Most { samples: 3, bytes: 1000 }) {
                 prop_assert!((1..=3).contains(&cut.entries));
+                if let Some(packed) = converted.series.cut_packed(lane, from, Most { samples: 3, bytes: 1000 }) {
+                    prop_assert_eq!(message, Message::V1);
+                    let body = decompress(Coding::Snappy, &packed.request.body, 1 << 20).unwrap();
+                    prop_assert_eq!(Cut { request: Request { body, ..packed.request }, ..packed }, cut.clone());
+                }
                 from += cut.entries;
                 items += cut.items;
                 prop_assert!(cut.entries == 1 || cut.request.body.len() <= 1000);

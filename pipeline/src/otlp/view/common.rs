@@ -324,7 +324,20 @@ impl<'a> Numbers<'a> {
 impl Iterator for Numbers<'_> {
     type Item = Result<u64, WireError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        if self.fixed
+            && let Some((number, rest)) = self.packed.split_first_chunk::<8>()
+        {
+            self.packed = rest;
+            return Some(Ok(u64::from_le_bytes(*number)));
+        }
+        self.next_anyhow()
+    }
+}
+
+impl Numbers<'_> {
+    fn next_anyhow(&mut self) -> Option<Result<u64, WireError>> {
         loop {
             if !self.packed.is_empty() {
                 let number = self.read_packed();

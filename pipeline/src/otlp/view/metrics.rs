@@ -150,6 +150,8 @@ pub struct NumberPoint<'a> {
     pub time: u64,
     /// Its value.
     pub value: Number,
+    /// Whether it has exemplars.
+    pub has_exemplars: bool,
     /// See [`NO_RECORDED_VALUE`].
     pub flags: u32,
 }
@@ -164,6 +166,7 @@ impl<'a> View<'a> for NumberPoint<'a> {
                 number_point::TIME => out.time = field.value.fixed64()?,
                 number_point::AS_DOUBLE => out.value = Number::Double(field.value.double()?),
                 number_point::AS_INT => out.value = Number::Int(field.value.fixed64()?.cast_signed()),
+                number_point::EXEMPLARS => out.has_exemplars = true,
                 number_point::FLAGS => out.flags = field.value.uint32()?,
                 _ => {}
             }
@@ -201,6 +204,8 @@ pub struct HistogramPoint<'a> {
     pub min: Option<f64>,
     /// The largest, where it is known.
     pub max: Option<f64>,
+    /// Whether it has exemplars.
+    pub has_exemplars: bool,
     /// See [`NO_RECORDED_VALUE`].
     pub flags: u32,
 }
@@ -217,6 +222,7 @@ impl<'a> View<'a> for HistogramPoint<'a> {
                 histogram_point::SUM => out.sum = Some(field.value.double()?),
                 histogram_point::MIN => out.min = Some(field.value.double()?),
                 histogram_point::MAX => out.max = Some(field.value.double()?),
+                histogram_point::EXEMPLARS => out.has_exemplars = true,
                 histogram_point::FLAGS => out.flags = field.value.uint32()?,
                 _ => {}
             }
