@@ -1,14 +1,14 @@
 //! Requests of 1.0 as blocks of snappy, straight from the pieces of their series. What series share is known here, so that
 //! nothing of it has to be written first and then be found again: it becomes copies of where it stood last.
 
+use std::ops::Range;
+
 use pipeline::otlp::wire::Fields;
 use pipeline::otlp::write::Writer;
 
-use std::ops::Range;
-
 use super::body::Stamp;
 use super::encoded::write_header;
-use super::pieces::{NONE, Pieces, Set, label_len, place};
+use super::pieces::{NONE, Pieces, Set, common_end, common_start, label_len, place};
 use super::snappy::Block;
 use super::timeseries::{Entry, LabelsOf, Sample, TimeSeries};
 use super::version_1;
@@ -336,35 +336,6 @@ impl<'a> Packer<'a> {
         self.block.literal(&sample[from..to]);
         self.block.again(before.sample_at + to, &sample[to..]);
     }
-}
-
-/// How many bytes are equal at the start.
-#[inline]
-fn common_start(a: &[u8], b: &[u8]) -> usize {
-    let (words, others) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
-    for (number, (word, other)) in words.iter().zip(others).enumerate() {
-        let differs = u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other);
-        if differs != 0 {
-            return number * 8 + differs.trailing_zeros() as usize / 8;
-        }
-    }
-    let start = words.len().min(others.len()) * 8;
-    start + a[start..].iter().zip(&b[start..]).take_while(|(a, b)| a == b).count()
-}
-
-/// How many bytes are equal at the end.
-#[inline]
-fn common_end(a: &[u8], b: &[u8]) -> usize {
-    let (words, others) = (a.as_rchunks::<8>().1, b.as_rchunks::<8>().1);
-    for (number, (word, other)) in words.iter().rev().zip(others.iter().rev()).enumerate() {
-        let differs = u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other);
-        if differs != 0 {
-            return number * 8 + differs.leading_zeros() as usize / 8;
-        }
-    }
-    let end = words.len().min(others.len()) * 8;
-    let (a, b) = (&a[..a.len() - end], &b[..b.len() - end]);
-    end + a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
 }
 
 /// The name of a label; labels of a series are in the order of these.

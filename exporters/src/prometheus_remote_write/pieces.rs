@@ -135,3 +135,32 @@ pub(super) fn label_len(labels: &[u8]) -> usize {
 pub(super) fn place(at: usize) -> u32 {
     u32::try_from(at).expect("a batch is bounded far below 4 GiB")
 }
+
+/// How many bytes are equal at the start.
+#[inline]
+pub(super) fn common_start(a: &[u8], b: &[u8]) -> usize {
+    let (words, others) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+    for (number, (word, other)) in words.iter().zip(others).enumerate() {
+        let differs = u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other);
+        if differs != 0 {
+            return number * 8 + differs.trailing_zeros() as usize / 8;
+        }
+    }
+    let start = words.len().min(others.len()) * 8;
+    start + a[start..].iter().zip(&b[start..]).take_while(|(a, b)| a == b).count()
+}
+
+/// How many bytes are equal at the end.
+#[inline]
+pub(super) fn common_end(a: &[u8], b: &[u8]) -> usize {
+    let (words, others) = (a.as_rchunks::<8>().1, b.as_rchunks::<8>().1);
+    for (number, (word, other)) in words.iter().rev().zip(others.iter().rev()).enumerate() {
+        let differs = u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other);
+        if differs != 0 {
+            return number * 8 + differs.leading_zeros() as usize / 8;
+        }
+    }
+    let end = words.len().min(others.len()) * 8;
+    let (a, b) = (&a[..a.len() - end], &b[..b.len() - end]);
+    end + a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
+}

@@ -8,7 +8,7 @@ use pipeline::otlp::write::Writer;
 
 use super::encoded::{METRIC_NAME_LABEL, Name, Pair, STEPS, write_header, write_label};
 use super::hash::Hash;
-use super::pieces::{Pieces, Set};
+use super::pieces::{Pieces, Set, common_start};
 use crate::translation::labels::METRIC_NAME;
 use crate::translation::names::Namer;
 
@@ -70,8 +70,10 @@ pub struct Sets<'a> {
     name_at: usize,
     extra_at: usize,
     hash: u64,
-    /// The attributes of the point whose set that is, where it was written straight from them.
+    /// The attributes of the point whose set that is, where it was written straight from them, and what it has from the
+    /// first of them on.
     attributes: Vec<Attribute<'a>>,
+    region: &'a [u8],
     /// For which scope, and how long the name of the label more is: `le`, `quantile` and none have different lengths.
     of: Option<(usize, usize)>,
 }
@@ -82,6 +84,8 @@ struct Attribute<'a> {
     name_len: usize,
     label: Range<usize>,
     hash: u64,
+    /// Where it ends in the region.
+    end: usize,
 }
 
 /// Where attributes stand, and what becomes of their names.
@@ -173,15 +177,29 @@ impl<'a> Sets<'a> {
         let (mut name_at, mut extra_at) = (self.set.name_at(), self.set.extra_at());
         // How far the set before has been copied, and how much longer the new one is up to there, modulo the word.
         let (mut copied, mut longer) = (0, 0usize);
-        let mut known = self.attributes.iter_mut();
-        for field in Fields::new(from.point) {
+        let (mut fields, mut next, mut region) = (Fields::new(from.point), 0, from.point);
+        loop {
+            let rest = fields.rest();
+            let Some(field) = fields.next() else { break };
             let Ok(field) = field else { return false };
             if field.number != from.number {
                 continue;
             }
-            let (Ok(bytes), Some(known)) = (field.value.bytes(), known.next()) else { return false };
+            if next == 0 {
+                // Nearly all of them are the same as before, and are passed at once.
+                region = rest;
+                let same = common_start(region, self.region);
+                next = self.attributes.iter().take_while(|known| known.end <= same).count();
+                if let Some(last) = next.checked_sub(1) {
+                    fields = Fields::new(&region[self.attributes[last].end..]);
+                    continue;
+                }
+            }
+            let (Ok(bytes), Some(known)) = (field.value.bytes(), self.attributes.get_mut(next)) else { return false };
+            next += 1;
             let old = known.label.clone();
             known.label = old.start.wrapping_add(longer)..old.end.wrapping_add(longer);
+            known.end = region.len() - fields.rest().len();
             if bytes == known.pair {
                 known.pair = bytes;
                 continue;
@@ -195,12 +213,7 @@ impl<'a> Sets<'a> {
             write_pair(pieces.writer(), bytes, pair.name.text.len());
             let own = label_hash(hash, pair.name, &pieces.writer().as_slice()[label..]);
             self.hash = self.hash.wrapping_sub(known.hash).wrapping_add(own);
-            *known = Attribute {
-                pair: bytes,
-                name_len: known.name_len,
-                label: label - start..pieces.len() - start,
-                hash: own,
-            };
+            (known.pair, known.hash, known.label) = (bytes, own, label - start..pieces.len() - start);
             copied = old.end;
             let more = known.label.len().wrapping_sub(old.len());
             longer = longer.wrapping_add(more);
@@ -211,9 +224,10 @@ impl<'a> Sets<'a> {
                 extra_at = extra_at.wrapping_add(more);
             }
         }
-        if known.next().is_some() {
+        if next != self.attributes.len() {
             return false;
         }
+        self.region = region;
         if copied > 0 {
             pieces.writer().again(base + copied..base + self.set.len());
             self.number = pieces.add_set(start, name_at, extra_at);
@@ -229,10 +243,17 @@ impl<'a> Sets<'a> {
         let mut before = Name::of("");
         let mut rest = shared.labels.iter();
         let mut next = rest.next();
-        for field in Fields::new(from.point) {
+        let mut fields = Fields::new(from.point);
+        self.region = &[];
+        loop {
+            let begins = fields.rest();
+            let Some(field) = fields.next() else { break };
             let Ok(field) = field else { return false };
             if field.number != from.number {
                 continue;
+            }
+            if self.attributes.is_empty() {
+                self.region = begins;
             }
             let Some(pair) = field.value.bytes().ok().and_then(Pair::of) else { return false };
             let Pair { bytes, name, value } = pair;
@@ -250,7 +271,8 @@ impl<'a> Sets<'a> {
             let own = label_hash(hash, name, &pieces.writer().as_slice()[start..]);
             self.added(name, extra, own, pieces.len());
             let label = start - self.start..pieces.len() - self.start;
-            self.attributes.push(Attribute { pair: bytes, name_len: name.text.len(), label, hash: own });
+            let end = self.region.len() - fields.rest().len();
+            self.attributes.push(Attribute { pair: bytes, name_len: name.text.len(), label, hash: own, end });
             before = name;
         }
         next.into_iter().chain(rest).for_each(|label| self.add_shared(pieces, shared, label, extra));

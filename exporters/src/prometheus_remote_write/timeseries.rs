@@ -1,6 +1,6 @@
 //! The time series of a batch as they will stand in requests: one sample each, ordered by time, spread over lanes, cut into
 //! requests. In each lane the samples of a series are in the order of their timestamps, and a series is always in the same
-//! lane.
+//! lane, unless all samples are of one moment.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -331,8 +331,26 @@ impl TimeSeries {
 
     /// Spreads what was pushed over as many lanes as it fills with so many samples each, at most `lanes`, and orders it.
     pub fn order(&mut self, lanes: usize, samples: usize) {
+        let requests = self.entries.len().div_ceil(samples).max(1);
+        let lanes = requests.min(lanes.max(1));
+        let times = (self.entries.first().map(|e| e.time), self.entries.last().map(|e| e.time));
+        if lanes == 1 || !self.is_sorted || times.0 != times.1 {
+            return self.order_by_series(lanes);
+        }
+        // Everything is of one moment, as what one scrape brings: it does not matter which sample is sent before which, and
+        // neighbours stay together.
+        self.order.clear();
+        self.order.extend(0..place(self.entries.len()));
+        self.lanes.clear();
+        for lane in 0..lanes {
+            let start = self.lanes.last().map_or(0, |lane| lane.end);
+            let own = requests / lanes + usize::from(lane < requests % lanes);
+            self.lanes.push(start..(start + own * samples).min(self.entries.len()));
+        }
+    }
+
+    fn order_by_series(&mut self, lanes: usize) {
         let entries = &self.entries;
-        let lanes = entries.len().div_ceil(samples).clamp(1, lanes.max(1));
         let lane_of = |entry: &Entry| if lanes == 1 { 0 } else { entry.hash as usize % lanes };
         let mut ends = vec![0; lanes];
         entries.iter().for_each(|entry| ends[lane_of(entry)] += 1);

@@ -71,6 +71,15 @@ async fn requests_hold_at_most_so_many_samples_and_bytes() {
 }
 
 #[tokio::test]
+async fn what_one_scrape_brings_fills_as_few_requests_as_it_can() {
+    let far = FarSide::start([]).await;
+    exporter(&far, "max_samples_per_send: 100").export(&points(905)).await.unwrap();
+    let mut sent = samples(&far.take());
+    sent.sort_unstable();
+    assert_eq!(sent, [5, 100, 100, 100, 100, 100, 100, 100, 100, 100]);
+}
+
+#[tokio::test]
 async fn consumers_share_the_series_and_each_stays_in_order() {
     let far = FarSide::start([]).await;
     let exporter = exporter(&far, "remote_write_queue: {num_consumers: 4}\nmax_samples_per_send: 60");

@@ -314,7 +314,7 @@ fn what_is_wrong_in_files_is_said_with_its_place() {
 fn external_labels_cannot_call_all_metrics_the_same() {
     let yaml = "config:\n  global: {external_labels: {__name__: x}}\n  scrape_configs: [{job_name: j}]\n";
     let error = testing::decode::<Config>(yaml).unwrap_err();
-    assert!(error.contains("test.yaml:2:29") && error.contains("__name__ is what a metric is called"), "{error}");
+    assert!(error.contains("test.yaml:2:40") && error.contains("__name__ is what a metric is called"), "{error}");
 }
 
 #[test]
