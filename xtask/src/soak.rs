@@ -3,11 +3,11 @@
 //! OTLP requests, a scraped target of which 300 series a minute go and others come, and a log file that grows and is rotated
 //! go in; a far side that takes everything, away for ten seconds in each minute, is where they go.
 //!
-//! Before that counts, the far side is away for half of five minutes: each outage takes memory, of which scratch buffers and
-//! the allocator keep some, so that a process grows until it has met enough of them. After that, what counts is the least
-//! reading of each whole minute, when nothing waits. Growth is the median of the slopes between all pairs of these (Theil and
-//! Sen's), which single ones do not move. Flat is growth by at most a twentieth of what there is, and what [`MOST_GROWTH`]
-//! and [`MOST_FDS`] say of an hour. A leak too small for ten minutes shows in a longer run: the hourly part stays what it is.
+//! Before that counts, the far side is away for half of five minutes: each outage takes memory, of which scratch buffers keep
+//! some, so that a process grows until it has met enough of them. After that, what counts is the least reading of each whole
+//! minute, when nothing waits. Growth is the median of the slopes between all pairs of these (Theil and Sen's), which single
+//! ones do not move. Flat is growth by at most a twentieth of what there is, and what [`MOST_GROWTH`] and [`MOST_FDS`] say of
+//! an hour. A leak too small for ten minutes shows in a longer run: the hourly part stays what it is.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -22,6 +22,10 @@ use std::time::{Duration, Instant};
 
 use crate::run::cargo;
 
+/// Lets the allocator give back at once what is free: it keeps some for later otherwise, after each peak more or less of it, in
+/// which a leak would hide.
+const KEEP_NOTHING: [(&str, &str); 3] =
+    [("MIMALLOC_PURGE_DELAY", "0"), ("MIMALLOC_PAGE_FULL_RETAIN", "0"), ("MIMALLOC_GENERIC_COLLECT", "1000")];
 /// Between two readings.
 const EVERY: Duration = Duration::from_secs(2);
 /// How long memory may still grow into what outages take; the far side is away for half of it.
@@ -97,6 +101,7 @@ fn run(program: &Path, folder: &Path, lasts: Duration) -> Result<(), String> {
         .args(["run", "--config"])
         .arg(&path)
         .env("SLIPRING_DATA_DIR", folder.join("data"))
+        .envs(KEEP_NOTHING)
         .stdout(output.try_clone().map_err(said)?)
         .stderr(output)
         .stdin(Stdio::null())
