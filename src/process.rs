@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pipeline::config::Loaded;
 use pipeline::doors::Doors;
-use pipeline::graph::{Failure, Graph, Running, StopReport, Surroundings};
+use pipeline::graph::{ConfigFiles, Failure, Graph, Running, StopReport, Surroundings};
 use pipeline::plan::Plan;
 use pipeline::telemetry::process::Description;
 use pipeline::telemetry::{self, Endpoint, State, logs};
@@ -208,8 +208,9 @@ impl Process<'_> {
         while self.old_endpoints.try_join_next().is_some() {}
         tracing::info!(why, "reading the config anew");
         let begun = Instant::now();
-        let outcome = self.take_on().await;
-        let read = self.running.config_files();
+        let mut tried = ConfigFiles::default();
+        let outcome = self.take_on(&mut tried).await;
+        let mut read = self.running.config_files();
         match &outcome {
             Ok(changes) => {
                 self.config.read().also(read);
@@ -217,6 +218,9 @@ impl Process<'_> {
                 tracing::info!(took = ?begun.elapsed(), "the config is reloaded: {changes}");
             }
             Err(problems) => {
+                // Where something is put right in them, it is tried again.
+                read.files.extend(tried.files);
+                read.globs.extend(tried.globs);
                 block_in_place(|| self.config.read().also_as_they_are(read, &*self.surroundings.doors.files));
                 self.record.failed();
                 tracing::error!("the config is not reloaded, everything goes on as before: {problems}");
@@ -225,7 +229,8 @@ impl Process<'_> {
         outcome
     }
 
-    async fn take_on(&mut self) -> Outcome {
+    /// `tried` is told what those components read that could not be built.
+    async fn take_on(&mut self, tried: &mut ConfigFiles) -> Outcome {
         let loaded = block_in_place(|| self.config.load());
         let Some(plan) = &loaded.plan else { return Err(problems(&loaded)) };
         warn(&loaded);
@@ -240,6 +245,11 @@ impl Process<'_> {
         };
         let reloaded = self.running.reload(plan).await.map_err(|failures| {
             let messages: Vec<_> = failures.iter().map(ToString::to_string).collect();
+            for failure in failures {
+                let ConfigFiles { files, globs } = *failure.read;
+                tried.files.extend(files);
+                tried.globs.extend(globs);
+            }
             messages.join("\n")
         })?;
         if *address != self.metrics_address {

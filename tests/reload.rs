@@ -253,6 +253,15 @@ scrape_configs: [{{job_name: {job}, static_configs: [{{targets: ['127.0.0.1:9']}
     targets(&["second", "third"]);
     write("prometheus.yml", &jobs("fourth"));
     targets(&["fourth", "third"]);
+    // Even where the file was new, and wrong from its first day.
+    write("other.yml", "scrape_configs: [{job_nam: x}]");
+    write("config.yaml", &config.replace("prometheus.yml", "other.yml"));
+    eventually(Duration::from_secs(20), "it says what is wrong", || {
+        let printed = slipring.process.printed();
+        if printed.matches("job_nam").count() >= 2 { Ok(()) } else { Err(printed) }
+    });
+    write("other.yml", &jobs("fifth"));
+    targets(&["fifth", "third"]);
     slipring.stop();
 }
 

@@ -2,6 +2,7 @@
 //! runs already is taken from there, with its state.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,6 +55,7 @@ impl Graph {
             instances: BTreeMap::new(),
             reporters: Vec::new(),
             failures: Vec::new(),
+            witness: None,
         };
         builder.extensions();
         builder.exporters();
@@ -97,6 +99,8 @@ pub(super) struct Builder<'a> {
     /// Those of components that were not there before.
     reporters: Vec<Reporter>,
     pub(super) failures: Vec<Failure>,
+    /// Of the component that was given a context last.
+    witness: Option<Arc<Witness>>,
 }
 
 /// A processor that is built but not joined.
@@ -124,6 +128,7 @@ impl Builder<'_> {
         let Surroundings { doors, meter, pages, health } = self.surroundings;
         let doors = doors.of(&Owner { kind, id: id.clone() });
         let witness = Witness::of(doors.files.clone());
+        self.witness = Some(witness.clone());
         let reporter = health.reporter(kind, id, signal.filter(|_| kind == Kind::Exporter));
         if !self.before.has(kind, id, signal) {
             self.reporters.push(reporter.clone());
@@ -144,6 +149,13 @@ impl Builder<'_> {
             tasks: self.tasks.clone(),
         };
         (context, witness)
+    }
+
+    /// The component that was given a context last cannot be built.
+    fn fails(&mut self, kind: Kind, id: &ComponentId, message: impl fmt::Display) {
+        let mut failure = Failure::new(kind, id, message);
+        self.witness.iter().for_each(|witness| witness.tell(&mut failure.read));
+        self.failures.push(failure);
     }
 
     fn extensions(&mut self) {
@@ -172,7 +184,7 @@ impl Builder<'_> {
                         context,
                     }));
                 }
-                Err(error) => self.failures.push(Failure::new(Kind::Extension, id, error)),
+                Err(error) => self.fails(Kind::Extension, id, error),
             }
         }
     }
@@ -196,7 +208,7 @@ impl Builder<'_> {
                 };
                 match part {
                     Ok(part) => drop(self.parts.exporters.insert(key, part)),
-                    Err(error) => self.failures.push(Failure::new(Kind::Exporter, id, error)),
+                    Err(error) => self.fails(Kind::Exporter, id, error),
                 }
             }
         }
@@ -295,7 +307,7 @@ impl Builder<'_> {
             }
             Err(error) => {
                 let message = format!("{error} (pipeline {name})");
-                self.failures.push(Failure::new(Kind::Processor, id, message));
+                self.fails(Kind::Processor, id, message);
                 None
             }
         }
@@ -337,7 +349,7 @@ impl Builder<'_> {
                     };
                     self.parts.receivers.insert(id.clone(), Arc::new(part));
                 }
-                Err(error) => self.failures.push(Failure::new(Kind::Receiver, id, error)),
+                Err(error) => self.fails(Kind::Receiver, id, error),
             }
         }
     }

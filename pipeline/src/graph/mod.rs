@@ -79,11 +79,13 @@ pub struct Failure {
     pub id: ComponentId,
     /// What it says.
     pub message: String,
+    /// What it read of the config beside the config itself: there it may be put right.
+    pub read: Box<ConfigFiles>,
 }
 
 impl Failure {
     fn new(kind: Kind, id: &ComponentId, message: impl fmt::Display) -> Failure {
-        Failure { kind, id: id.clone(), message: message.to_string() }
+        Failure { kind, id: id.clone(), message: message.to_string(), read: Box::default() }
     }
 }
 
