@@ -164,8 +164,23 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// Where there is none.
-    #[inline]
+    #[inline(always)]
     pub fn value(&mut self) -> Result<Raw<'a>, JsonError> {
+        // Most are strings right behind the colon.
+        let bytes = self.text.as_bytes();
+        if bytes.get(self.at) == Some(&b'"')
+            && let Some(end) = quote_or_backslash(bytes, self.at + 1)
+            && bytes[end] == b'"'
+            && let Some(raw) = self.text.get(self.at + 1..end)
+        {
+            self.at = end + 1;
+            return Ok(Raw::Str(Str { raw, escaped: false }));
+        }
+        self.any_value()
+    }
+
+    #[inline(never)]
+    fn any_value(&mut self) -> Result<Raw<'a>, JsonError> {
         match self.peek() {
             Some(b'"') => self.string().map(Raw::Str),
             Some(b'{' | b'[') => self.nested().map(Raw::Nested),

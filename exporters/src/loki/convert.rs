@@ -141,7 +141,7 @@ impl<'a> Converter<'a, '_> {
         if self.skips_shown {
             self.attributes.clear();
             // Those that say how the record is to be treated are looked at in any case.
-            let is_left_out = |key: &[u8]| key != b"level" && !hints::may_be(key);
+            let is_left_out = |key: &[u8]| key.first() != Some(&b'l') || (key != b"level" && !hints::may_be(key));
             let record = LogRecord::with_attributes_but(record, &mut self.attributes, is_left_out)?;
             if !self.attributes.iter().any(|attribute| hints::may_be(attribute.key.as_bytes())) {
                 return Ok((record, Rc::clone(&self.resource_hints), true));

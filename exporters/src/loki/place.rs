@@ -25,8 +25,8 @@ pub struct Place<'a> {
     pub moved: Vec<(String, String)>,
     /// The resource's attributes that are not labels.
     pub resource: Vec<KeyValue<'a>>,
-    /// The structured metadata of the record before, without its ids.
-    last: RefCell<Option<Common<'a>>>,
+    /// The structured metadata of the last record without a trace id and of the last with one, without their ids.
+    last: RefCell<[Option<Common<'a>>; 2]>,
 }
 
 /// Structured metadata that records have in common, and what it was made of beside the place.
@@ -57,7 +57,7 @@ impl<'a> Place<'a> {
         moved: Vec<(String, String)>,
         resource: Vec<KeyValue<'a>>,
     ) -> Place<'a> {
-        let (backfill, last) = (OnceCell::new(), RefCell::new(None));
+        let (backfill, last) = (OnceCell::new(), RefCell::default());
         Place { stream, newest, tenant, labels, backfill, moved, resource, last }
     }
 
@@ -79,7 +79,7 @@ impl<'a> Place<'a> {
         attributes: &[KeyValue<'a>],
     ) -> Option<Span> {
         let last = self.last.borrow();
-        let last = last.as_ref()?;
+        let last = last[usize::from(ids.which().0)].as_ref()?;
         let alike = last.ids == ids.which()
             && last.severity.0 == record.severity_number
             && is_same(last.severity.1, record.severity_text)
@@ -100,10 +100,11 @@ impl<'a> Place<'a> {
         attributes: &[KeyValue<'a>],
         span: Span,
     ) {
-        let mut kept = self.last.take().map(|last| last.attributes).unwrap_or_default();
+        let last = &mut self.last.borrow_mut()[usize::from(ids.which().0)];
+        let mut kept = last.take().map(|last| last.attributes).unwrap_or_default();
         kept.clear();
         kept.extend(attributes.iter().map(|attribute| attribute.raw));
-        *self.last.borrow_mut() = Some(Common {
+        *last = Some(Common {
             span,
             ids: ids.which(),
             scope,

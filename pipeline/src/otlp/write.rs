@@ -303,6 +303,12 @@ impl Writer {
     #[inline]
     pub fn attribute_of<'v>(&mut self, number: u32, key: &[u8], value: impl Into<AnyValue<'v>>) {
         let value = value.into();
+        if let AnyValue::Text(text) = value
+            && number < 16
+            && key.len() + text.len() < 0x78
+        {
+            return self.short_attribute_of(number, key, text);
+        }
         let value_len = value_len(value);
         let len = key.len() + field_len(key_value::VALUE, value_len);
         self.out.reserve(field_len(number, len));
@@ -310,6 +316,20 @@ impl Writer {
         self.out.extend_from_slice(key);
         self.header(key_value::VALUE, value_len);
         self.value(value);
+    }
+
+    /// An attribute all of whose keys and lengths take a byte.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "all of it is below 128")]
+    fn short_attribute_of(&mut self, number: u32, key: &[u8], text: &str) {
+        const VALUE: u8 = (key_value::VALUE << 3 | LEN) as u8;
+        const STRING: u8 = (any_value::STRING << 3 | LEN) as u8;
+        let (len, inside) = (text.len() as u8, key.len() as u8 + text.len() as u8 + 4);
+        self.out.reserve(usize::from(inside) + 2);
+        self.out.extend_from_slice(&[(number << 3 | LEN) as u8, inside]);
+        self.out.extend_from_slice(key);
+        self.out.extend_from_slice(&[VALUE, len + 2, STRING, len]);
+        self.out.extend_from_slice(text.as_bytes());
     }
 
     /// An `AnyValue` in field `number`.
@@ -404,6 +424,23 @@ mod tests {
             assert_eq!(fields[0].value, Value::Len(&vec![7; len]));
             assert_eq!(fields[0].raw.len(), 1 + varint_len(len as u64) + len);
             assert_eq!(fields[1].value, Value::Varint(1));
+        }
+    }
+
+    #[test]
+    fn an_attribute_is_the_same_whether_its_key_was_written_before_or_not() {
+        let mut key = Writer::new();
+        key.text(key_value::KEY, "a.key");
+        for len in [0, 1, 100, 112, 113, 114, 120, 127, 128, 5000] {
+            let text = "x".repeat(len);
+            for value in [Scalar::Text(&text), Scalar::Bytes(text.as_bytes()), Scalar::Int(-1), Scalar::Double(1.5)] {
+                for number in [6, 16] {
+                    let (mut whole, mut of) = (Writer::new(), Writer::new());
+                    whole.attribute(number, "a.key", value);
+                    of.attribute_of(number, key.as_slice(), value);
+                    assert_eq!(of.as_slice(), whole.as_slice(), "{len} {number}");
+                }
+            }
         }
     }
 

@@ -22,8 +22,10 @@ use super::watch::{GONE_PATIENCE, Now, Tail, Watch, print_before};
 
 /// A batch is handed on when it has so many bytes: two of them fit into a push to Loki.
 pub const BATCH_BYTES: usize = 480 << 10;
-/// The most that is read of a file at once, unless a line is longer.
-const CHUNK: usize = 256 << 10;
+/// The most that is read of a file at once, unless a line is longer: what a full batch leaves of it is read again, and it is
+/// worked on while it is in the processor's cache.
+const CHUNK: usize = 64 << 10;
+
 /// A batch, and the parts of files in it.
 #[derive(Debug)]
 pub struct Filled {
