@@ -8,6 +8,7 @@ pub mod count;
 pub mod edit;
 pub mod fields;
 pub mod filter;
+pub mod hex;
 pub mod json;
 mod place;
 mod schema;

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::{self, Finder};
 use pipeline::otlp::WireError;
+use pipeline::otlp::hex::from_hex;
 use pipeline::otlp::view::AnyValue;
 
 use super::json::{self, Value};
@@ -45,7 +46,7 @@ impl<'a> Said<'a> {
         match key {
             "trace_id" | "traceId" | "traceid" | "trace.id" | "otelTraceID" => set(&mut self.trace, || id(value)),
             "span_id" | "spanId" | "spanid" | "span.id" | "otelSpanID" => set(&mut self.span, || id(value)),
-            "trace_flags" | "traceFlags" => set(&mut self.flags, || hex::<1>(value).map(|[flags]| flags)),
+            "trace_flags" | "traceFlags" => set(&mut self.flags, || from_hex::<1>(value).map(|[flags]| flags)),
             "traceparent" => self.take_over(traceparent(value)),
             "request_id" | "dynamo.request.id" => set(&mut self.request, || request(value)),
             "x_request_id" | "x-request-id" => set(&mut self.client_request, || request(value)),
@@ -151,35 +152,8 @@ fn set<T>(slot: &mut Option<T>, read: impl FnOnce() -> Option<T>) {
 
 /// An id in hexadecimal, of exactly its width and not all zero.
 fn id<const N: usize>(text: &str) -> Option<[u8; N]> {
-    hex(text).filter(|id: &[u8; N]| id.iter().any(|byte| *byte != 0))
+    from_hex(text).filter(|id: &[u8; N]| id.iter().any(|byte| *byte != 0))
 }
-
-fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let bytes = text.as_bytes();
-    if bytes.len() != 2 * N {
-        return None;
-    }
-    let mut out = [0; N];
-    let mut all = 0;
-    for (byte, pair) in out.iter_mut().zip(bytes.chunks_exact(2)) {
-        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
-        *byte = high << 4 | low;
-        all |= high | low;
-    }
-    (all < 16).then_some(out)
-}
-
-/// What a byte is as a hex digit; 255 for none.
-const DIGITS: [u8; 256] = {
-    let mut digits = [u8::MAX; 256];
-    let mut digit = 0;
-    while digit < 16 {
-        digits[b"0123456789abcdef"[digit as usize] as usize] = digit;
-        digits[b"0123456789ABCDEF"[digit as usize] as usize] = digit;
-        digit += 1;
-    }
-    digits
-};
 
 fn request(text: &str) -> Option<&str> {
     (1..=MOST_REQUEST_ID).contains(&text.len()).then_some(text)
@@ -194,8 +168,8 @@ fn traceparent(text: &str) -> Said<'static> {
         if !dashes || !ends || version == "ff" {
             return None;
         }
-        hex::<1>(version)?;
-        let [flags] = hex::<1>(flags)?;
+        from_hex::<1>(version)?;
+        let [flags] = from_hex::<1>(flags)?;
         Some(Said { trace: Some(id(trace)?), span: Some(id(span)?), flags: Some(flags), ..Said::default() })
     };
     parse().unwrap_or_default()

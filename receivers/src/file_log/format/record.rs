@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pipeline::buffers::Buffers;
 use pipeline::otlp::fields::{log_record, request, resource, resource_group, scope, scope_group};
+use pipeline::otlp::hex::from_hex;
 use pipeline::otlp::wire::{LEN, varint_len, write_varint};
 use pipeline::otlp::write::{Open, Scalar, Writer};
 use pipeline::{Batch, Signal};
@@ -251,45 +252,18 @@ impl Drop for Record<'_> {
 
 /// The 16 bytes of a trace id written as 32 hex digits; none for all zeros.
 pub fn trace_id(text: &str) -> Option<[u8; 16]> {
-    hex(text).filter(|id| *id != [0; 16])
+    from_hex(text).filter(|id| *id != [0; 16])
 }
 
 /// The 8 bytes of a span id written as 16 hex digits; none for all zeros. Decimal ids of other lengths are none.
 pub fn span_id(text: &str) -> Option<[u8; 8]> {
-    hex(text).filter(|id| *id != [0; 8])
+    from_hex(text).filter(|id| *id != [0; 8])
 }
 
 /// Trace flags written as two hex digits.
 pub fn trace_flags(text: &str) -> Option<u8> {
-    hex::<1>(text).map(|[flags]| flags)
+    from_hex::<1>(text).map(|[flags]| flags)
 }
-
-fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let text = text.as_bytes();
-    if text.len() != 2 * N {
-        return None;
-    }
-    let mut out = [0; N];
-    let mut all = 0;
-    for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
-        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
-        *byte = high << 4 | low;
-        all |= high | low;
-    }
-    (all < 16).then_some(out)
-}
-
-/// What a byte is as a hex digit; 255 for none.
-const DIGITS: [u8; 256] = {
-    let mut digits = [u8::MAX; 256];
-    let mut digit = 0;
-    while digit < 16 {
-        digits[b"0123456789abcdef"[digit as usize] as usize] = digit;
-        digits[b"0123456789ABCDEF"[digit as usize] as usize] = digit;
-        digit += 1;
-    }
-    digits
-};
 
 #[cfg(test)]
 mod tests {
