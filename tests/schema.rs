@@ -68,7 +68,6 @@ const SEEN_BY_EDITORS: &[&str] = &[
     "check-debug",
     "check-dynamo-labels",
     "check-file",
-    "check-file-log",
     "check-file-log-operators",
     "check-file-storage",
     "check-loki",

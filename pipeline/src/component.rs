@@ -323,7 +323,7 @@ pub trait Extension: Send + Sync {
         None
     }
 
-    /// Where queues are stored, if it stores them.
+    /// Where queues and offsets are stored, if it stores them.
     fn storage(&self) -> Option<&FileStorage> {
         None
     }

@@ -1,4 +1,4 @@
-//! The extension `file_storage`: where the queues on disk are.
+//! The extension `file_storage`: where the queues on disk are, and what else receivers keep.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -97,7 +97,7 @@ pub struct FileStorageFactory;
 
 impl ExtensionFactory for FileStorageFactory {
     const TYPES: &'static [&'static str] = &["file_storage"];
-    const ABOUT: &'static str = "Keeps sending queues on disk.";
+    const ABOUT: &'static str = "Keeps sending queues, and the places reached in files, on disk.";
     const README: &'static str = include_str!("README.md");
     const SECTION: &'static str = "The extension `file_storage`";
     type Config = FileStorage;
@@ -121,14 +121,18 @@ fn is_folder(path: &Path) -> bool {
 impl FileStorage {
     /// Where the queue of an exporter is, and how it is written.
     pub fn journal(&self, data_dir: &Path, exporter: &ComponentId, signal: Signal) -> journal::Settings {
-        let at_home = self.directory.as_os_str().is_empty();
-        let directory = if at_home { data_dir.join("file_storage") } else { self.directory.clone() };
         journal::Settings {
-            folder: directory.join(format!("exporter_{}_{signal}", plain(&exporter.to_string()))),
+            folder: self.folder(data_dir).join(format!("exporter_{}_{signal}", plain(&exporter.to_string()))),
             permissions: self.permissions().unwrap_or(0o750),
             segment_bytes: self.segment_size,
             fsync: self.fsync,
         }
+    }
+
+    /// The folder of everything that is stored.
+    pub fn folder(&self, data_dir: &Path) -> PathBuf {
+        let at_home = self.directory.as_os_str().is_empty();
+        if at_home { data_dir.join("file_storage") } else { self.directory.clone() }
     }
 
     /// The most bytes of serialized OTLP in one queue.

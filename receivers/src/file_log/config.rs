@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pipeline::config::{ByteSize, GoDuration, Problem, Settings, StringList, Text};
+use pipeline::config::{ByteSize, ExtensionId, GoDuration, Problem, Settings, StringList, Text};
 use serde::Deserialize;
 
 use super::SCOPE;
@@ -49,6 +49,8 @@ pub struct Config {
     pub acquire_fs_lock: bool,
     /// Whether the operating system is told that what was read may leave its page cache.
     pub file_cache_advise: bool,
+    /// The extension in whose folder the offsets are kept, instead of the data directory.
+    pub storage: Option<ExtensionId>,
     /// How a batch is offered again that the pipeline refuses.
     pub retry_on_failure: Retry,
     /// Files that have not changed are never opened, whatever this says.
@@ -78,6 +80,7 @@ impl Default for Config {
             delete_after_read: false,
             acquire_fs_lock: false,
             file_cache_advise: false,
+            storage: None,
             retry_on_failure: Retry::default(),
             skip_unmodified_files: false,
             fixed: Fixed::default(),
@@ -372,9 +375,6 @@ pub struct Fixed {
 }
 
 impl Settings for Config {
-    const REMOVED: &'static [(&'static str, &'static str)] =
-        &[("storage", "offsets are kept in the data directory without any extension; leave it out")];
-
     fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut say = |path: &str, message: &str| problems.push(Problem::at(path, message));

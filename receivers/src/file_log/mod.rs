@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use pipeline::Signal;
 use pipeline::component::{BoxFuture, Context, Error, Life, Outputs, Receiver};
-use pipeline::config::Problem;
+use pipeline::config::{ExtensionId, Problem};
 use pipeline::doors::Changes;
 use pipeline::registry::ReceiverFactory;
 use tokio::task::spawn_blocking;
@@ -78,6 +78,7 @@ impl ReceiverFactory for Factory {
         let settings = Settings::new(&config, SCOPE).map_err(|problems| say(&problems))?;
         Ok(Box::new(FileLog {
             settings: Arc::new(settings),
+            offsets: checkpoint::path(&folder(&config, &context)?, &context.id),
             poll: config.poll_interval.get(),
             retry: config.retry_on_failure,
             context,
@@ -89,8 +90,18 @@ fn say(problems: &[Problem]) -> String {
     problems.iter().map(|p| format!("{}: {}", p.path, p.message)).collect::<Vec<_>>().join("; ")
 }
 
+/// The folder in which the offsets are kept.
+fn folder(config: &Config, context: &Context) -> Result<PathBuf, Error> {
+    let Some(ExtensionId(id)) = &config.storage else { return Ok(context.data_dir.clone()) };
+    let extension = context.extensions.find(id).map_err(|error| format!("storage: {error}"))?;
+    let storage = extension.storage().ok_or_else(|| format!("storage: '{id}' stores nothing, use file_storage"))?;
+    Ok(storage.folder(&context.data_dir))
+}
+
 struct FileLog {
     settings: Arc<Settings>,
+    /// Where the offsets are kept.
+    offsets: PathBuf,
     poll: Duration,
     retry: Retry,
     context: Context,
@@ -169,10 +180,9 @@ impl FileLog {
 
     /// Reads the checkpoint.
     async fn reader(&self) -> Result<Reader, Error> {
-        let (context, settings) = (self.context.clone(), self.settings.clone());
+        let (context, settings, at) = (self.context.clone(), self.settings.clone(), self.offsets.clone());
         let reader = spawn_blocking(move || {
-            let Context { id, doors, data_dir, .. } = &context;
-            let at = checkpoint::path(data_dir, id);
+            let Context { id, doors, .. } = &context;
             let place = at.display();
             let known = match checkpoint::load(&*doors.files, &at) {
                 Ok(known) => {

@@ -10,7 +10,7 @@ use regex::Regex;
 
 use super::config::{self, SortType};
 use super::format::zone::Zone;
-use super::operators::{Layout, Value};
+use super::operators::{Layout, Value, Zones};
 
 /// An order, and how many of its first files are read.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Order {
                 SortType::Alphabetical => Ok(By::Text(key)),
                 SortType::Mtime => Ok(By::Modified),
                 SortType::Timestamp => match Layout::strptime(&sort.format) {
-                    Ok(layout) => Ok(By::Time(key, layout.in_zone(zone))),
+                    Ok(layout) => Ok(By::Time(key, layout.in_zones(Zones { of_times: zone, named: Vec::new() }))),
                     Err(error) => Err(("format", error.to_string())),
                 },
             };

@@ -18,7 +18,9 @@ use super::format::container::{self, Output};
 use super::format::jsonl::Fields;
 use super::format::record::{Group, Record, Requests};
 use super::format::{payload, text, trace};
-use super::operators::{Around, Entry, Gone, Held, Map, Out, Part, Rule, Steps, Trouble, Value, container_rule};
+use super::operators::{
+    Around, Entry, Gone, Held, Map, Out, Part, Rule, Steps, Trouble, Value, container_rule, has_expressions,
+};
 use super::progress::Position;
 
 /// The attribute that says what is wrong with a record's line.
@@ -136,7 +138,7 @@ struct Writing<'w> {
 impl Recorder {
     /// For these settings, which are known to be right, and operators; `scope` names the receiver.
     pub fn new(config: &Lines, include: IncludeFile, steps: Steps, scope: &'static str) -> Recorder {
-        let plain = |value: &str| super::operators::in_expr(value).is_none();
+        let plain = |value: &str| !has_expressions(value);
         let resource = config.resource.iter().filter(|(_, v)| plain(v));
         let resource: Vec<_> = resource.map(|(k, v)| (k.clone(), v.0.clone())).collect();
         let message = Group::resource_of(resource.iter().map(|(k, v)| (k.as_str(), v.as_str())));

@@ -15,7 +15,7 @@ use super::encoding::{Encoding, KNOWN};
 use super::facts::Facts;
 use super::header::Header;
 use super::lines::{Cutter, Ends};
-use super::operators::{Field, Root, Steps, in_expr};
+use super::operators::{Field, Root, Steps, has_expressions};
 use super::order::Order;
 use super::recorder::Recorder;
 
@@ -213,7 +213,7 @@ fn root(glob: &str) -> PathBuf {
 
 /// Those that are no expressions.
 fn texts(all: &BTreeMap<String, Text>) -> impl Iterator<Item = (&String, &str)> {
-    all.iter().map(|(k, v)| (k, &**v)).filter(|(_, v)| in_expr(v).is_none())
+    all.iter().map(|(k, v)| (k, &**v)).filter(|(_, v)| !has_expressions(v))
 }
 
 /// The operators, behind what sets attributes to the values of expressions.
@@ -223,12 +223,12 @@ fn steps(config: &config::Lines) -> Result<Steps, Vec<Problem>> {
     for (root, key, values) in
         [(Root::Attributes, "attributes", &config.attributes), (Root::Resource, "resource", &config.resource)]
     {
-        for (name, text) in values.iter().filter_map(|(name, value)| Some((name, in_expr(value)?))) {
+        for (name, text) in values.iter().filter(|(_, value)| has_expressions(value)) {
             let path = format!("{key}.{name}");
             if config.format.is_some() {
                 problems.push(Problem::at(&*path, "is an expression, which goes with `operators`, not with `format`"));
             }
-            added.push((Field::root(root).below(name), text.to_owned(), path));
+            added.push((Field::root(root).below(name), text.0.clone(), path));
         }
     }
     let steps = Steps::with_added(&config.operators, &added);

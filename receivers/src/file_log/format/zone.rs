@@ -44,7 +44,27 @@ impl Zone {
         };
         i64::from(offset.seconds())
     }
+
+    /// The same for a time behind which an abbreviation such as `CEST` stands; `None` where clocks of this zone show no such
+    /// one, neither then nor half a year before or after.
+    pub fn offset_named(&self, name: &str, shown: i64) -> Option<i64> {
+        let rules = self.rules.as_ref()?;
+        [0, -HALF_A_YEAR, HALF_A_YEAR].into_iter().find_map(|away| {
+            let shown = Timestamp::from_second(shown.checked_add(away)?).ok()?;
+            let (before, after) = match rules.to_ambiguous_timestamp(TimeZone::UTC.to_datetime(shown)).offset() {
+                AmbiguousOffset::Unambiguous { offset } => (offset, offset),
+                AmbiguousOffset::Gap { before, after } | AmbiguousOffset::Fold { before, after } => (before, after),
+            };
+            [before, after].into_iter().find_map(|offset| {
+                let real = Timestamp::from_second(shown.as_second() - i64::from(offset.seconds())).ok()?;
+                let info = rules.to_offset_info(real);
+                (info.abbreviation() == name).then(|| i64::from(info.offset().seconds()))
+            })
+        })
+    }
 }
+
+const HALF_A_YEAR: i64 = 182 * 86_400;
 
 #[cfg(test)]
 mod tests {
@@ -64,6 +84,17 @@ mod tests {
             assert_eq!(berlin.offset(shown), hours * 3600, "{shown}");
         }
         assert_eq!((Zone::UTC.offset(0), Zone::named("Asia/Kolkata").unwrap().offset(0)), (0, 19_800));
+    }
+
+    #[test]
+    fn an_abbreviation_tells_times_apart_that_clocks_show_twice() {
+        let (berlin, kolkata) = (Zone::named("Europe/Berlin").unwrap(), Zone::named("Asia/Kolkata").unwrap());
+        // 2026-10-25T02:30 comes twice; 2026-07-15T12:00.
+        assert_eq!(berlin.offset_named("CEST", 1_792_895_400), Some(7200));
+        assert_eq!(berlin.offset_named("CET", 1_792_895_400), Some(3600));
+        assert_eq!(berlin.offset_named("CET", 1_784_116_800), Some(3600));
+        assert_eq!(berlin.offset_named("EST", 1_784_116_800), None);
+        assert_eq!((kolkata.offset_named("IST", 0), Zone::UTC.offset_named("IST", 0)), (Some(19_800), None));
     }
 
     #[test]

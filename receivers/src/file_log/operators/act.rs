@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use pipeline::otlp::wire::utf8;
 use regex::Regex;
 
-use super::config::Runtime;
+use super::config::{Runtime, SelfLog};
 use super::entry::Entry;
 use super::expression::Expression;
 use super::field::{Field, Root};
 use super::held::{Part, Rule};
+use super::otelcol;
 use super::quoted::unquoted;
 use super::read::{Failed, SeverityReader, Time, TraceReader, missing};
 use super::split::{self, Quotes};
@@ -29,6 +31,7 @@ pub(super) enum Action {
     JsonArray { parser: Parser, names: Option<Vec<String>> },
     Uri { parser: Parser },
     Syslog { parser: Parser, syslog: Syslog },
+    Otelcol { parser: Parser, format: SelfLog },
     Time(Time),
     Severity(SeverityReader),
     Trace(TraceReader),
@@ -86,8 +89,7 @@ pub(super) enum Added {
 /// Takes the line of a container runtime apart.
 #[derive(Debug)]
 pub(super) struct Container {
-    pub from: Field,
-    pub to: Field,
+    pub parser: Parser,
     pub runtime: Option<Runtime>,
     pub of_path: bool,
     pub rule: Rule,
@@ -116,7 +118,7 @@ pub(super) struct Filter {
 pub(super) struct Route {
     pub condition: Expression,
     pub to: Option<usize>,
-    pub attributes: Vec<(String, String)>,
+    pub attributes: Vec<(String, Added)>,
 }
 
 impl Action {
@@ -126,6 +128,14 @@ impl Action {
             Action::Container(container) => Some(&container.rule),
             Action::Recombine(recombine) => Some(&recombine.rule),
             _ => None,
+        }
+    }
+
+    /// What follows where it has put an entry together.
+    pub(super) fn finish(&self, entry: &mut Entry<'_>) -> Result<(), Failed> {
+        match self {
+            Action::Container(container) => container.parser.read_from(entry),
+            _ => Ok(()),
         }
     }
 
@@ -150,6 +160,21 @@ impl Action {
                 }
                 parser.take(entry, Value::Map(message.fields))
             }
+            Action::Otelcol { parser, format } => {
+                let value = entry.get(&parser.from).ok_or_else(|| missing(&parser.from))?;
+                let line = otelcol::read(&text_of(value)?, *format)?;
+                entry.time = line.time.or(entry.time);
+                if let Some((severity, word)) = line.severity {
+                    (entry.severity, entry.severity_text) = (severity, word.into());
+                }
+                if let Some(resource) = line.resource {
+                    set(entry, &Field::root(Root::Resource), Value::Map(resource))?;
+                }
+                if let Some(message) = line.message {
+                    set(entry, &Field::root(Root::Body), message)?;
+                }
+                parser.take(entry, Value::Map(line.fields))
+            }
             Action::Time(time) => time.read(entry),
             Action::Severity(severity) => severity.read(entry),
             Action::Trace(trace) => {
@@ -169,6 +194,11 @@ impl Action {
                 set(entry, to, value)
             }
             Action::Move { from, to } => {
+                let value = entry.get(from).ok_or_else(|| missing(from))?;
+                // What has no place there stays where it is.
+                if !to.takes(value) {
+                    return Err(no_place(to, value.kind()));
+                }
                 let value = entry.remove(from).ok_or_else(|| missing(from))?;
                 set(entry, to, value)
             }
@@ -232,6 +262,11 @@ impl Parser {
     /// What follows once something was parsed.
     fn take<'a>(&self, entry: &mut Entry<'a>, parsed: Value<'a>) -> Result<(), Failed> {
         set(entry, &self.to, parsed)?;
+        self.read_from(entry)
+    }
+
+    /// What follows once that is where it belongs.
+    fn read_from(&self, entry: &mut Entry<'_>) -> Result<(), Failed> {
         if let Some(body) = self.body.as_ref().and_then(|field| entry.get(field)).cloned() {
             set(entry, &Field::root(Root::Body), body)?;
         }
@@ -267,7 +302,7 @@ impl Csv {
 
 impl Container {
     fn run(&self, here: usize, entry: &mut Entry<'_>, around: &Around<'_>) -> Result<Move, Failed> {
-        let text = text_of(entry.get(&self.from).ok_or_else(|| missing(&self.from))?)?;
+        let text = text_of(entry.get(&self.parser.from).ok_or_else(|| missing(&self.parser.from))?)?;
         let read = match self.runtime {
             Some(Runtime::Docker) => container::docker(&text),
             Some(Runtime::Crio | Runtime::Containerd) => container::cri(&text),
@@ -277,13 +312,12 @@ impl Container {
         let time = output.unix_nanos();
         let (stream, text, partial) = (output.stream.into_owned(), output.text.into_owned(), output.partial);
         let mut facts = Map::default();
-        facts.set("time", Value::text(output.time.into_owned()));
         if let Some(tag) = output.tag {
             facts.set("logtag", Value::text(tag.to_owned()));
         }
         entry.time = time.or(entry.time);
         facts.set("log.iostream", Value::text(stream.clone()));
-        set(entry, &self.to, Value::Map(facts))?;
+        set(entry, &self.parser.to, Value::Map(facts))?;
         if self.of_path {
             for (key, value) in around.of_path {
                 set(entry, &Field::root(Root::Resource).below(key), Value::text(value.clone()))?;
@@ -293,7 +327,7 @@ impl Container {
             return Ok(Move::Hold(Part { source: stream, text, first: false, last: !partial }));
         }
         set(entry, &Field::root(Root::Body), Value::text(text))?;
-        Ok(Move::On)
+        self.parser.read_from(entry).map(|()| Move::On)
     }
 }
 
@@ -321,8 +355,12 @@ impl Filter {
 fn route(entry: &mut Entry<'_>, routes: &[Route], default: Option<Option<usize>>) -> Result<Move, Failed> {
     for route in routes {
         if route.condition.holds(entry)? {
-            for (key, value) in &route.attributes {
-                set(entry, &Field::root(Root::Attributes).below(key), Value::text(value.clone()))?;
+            for (key, added) in &route.attributes {
+                let value = match added {
+                    Added::Value(value) => value.clone(),
+                    Added::Expression(expression) => expression.value(entry)?,
+                };
+                set(entry, &Field::root(Root::Attributes).below(key), value)?;
             }
             return Ok(Move::To(route.to));
         }
@@ -368,7 +406,11 @@ fn flatten(entry: &mut Entry<'_>, field: &Field, parent: &Field, key: &str) -> R
 
 fn set<'a>(entry: &mut Entry<'a>, field: &Field, value: Value<'a>) -> Result<(), Failed> {
     let kind = value.kind();
-    entry.set(field, value).map_err(|_| format!("{field} cannot be {kind}, only a map").into())
+    entry.set(field, value).map_err(|_| no_place(field, kind))
+}
+
+fn no_place(field: &Field, kind: &str) -> Failed {
+    format!("{field} cannot be {kind}, only a map").into()
 }
 
 /// What is parsed borrows from the line where the line itself is parsed.
@@ -421,9 +463,16 @@ fn groups<'a>(value: &Value<'a>, regex: &Regex) -> Result<Value<'a>, Failed> {
     }
 }
 
+const NO_TEXT: &str = "it is bytes that are no UTF-8, only text can be read";
+
 fn text_of<'a>(value: &Value<'a>) -> Result<Cow<'a, str>, Failed> {
     match value {
         Value::Text(text) => Ok(text.clone()),
+        // What an encoding leaves as bytes may well be text.
+        Value::Bytes(Cow::Borrowed(bytes)) => utf8(bytes).map(Cow::Borrowed).map_err(|_| NO_TEXT.into()),
+        Value::Bytes(Cow::Owned(bytes)) => {
+            utf8(bytes).map(|text| Cow::Owned(text.to_owned())).map_err(|_| NO_TEXT.into())
+        }
         other => Err(format!("it is {}, only text can be read", other.kind()).into()),
     }
 }

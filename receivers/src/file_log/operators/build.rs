@@ -9,12 +9,13 @@ use regex::Regex;
 
 use super::act::{Action, Added, Container, Csv, Filter, Header, Parser, Recombine, Route};
 use super::config::{self, Kind, Operator, Overwrite};
-use super::expression::Expression;
+use super::expression::{Expression, has_expressions};
 use super::field::{Field, Root};
 use super::held::{MOST_BYTES, Rule};
 use super::read::{SeverityReader, Time, TraceReader, required};
 use super::split::Quotes;
 use super::syslog::Syslog;
+use super::value::Value;
 use super::{Step, Steps};
 use crate::file_log::format::zone::Zone;
 
@@ -39,8 +40,8 @@ impl Steps {
         Steps::with_added(operators, &[])
     }
 
-    /// The same, behind steps that set these fields to the values of expressions. Problems with those have the path that
-    /// comes with them.
+    /// The same, behind steps that set these fields to the values of texts with expressions in them. Problems with those have
+    /// the path that comes with them.
     ///
     /// # Errors
     /// Everything that is wrong.
@@ -48,12 +49,13 @@ impl Steps {
         let mut building = Building { operators, ids: ids(operators), problems: Vec::new() };
         let mut steps = Vec::new();
         for (i, (field, text, path)) in added.iter().enumerate() {
-            let expression = building.expression(text, path.clone());
+            let expression = building.template(text, path);
             let next = Some(i + 1).filter(|next| *next < added.len() + operators.len());
             if let Some(expression) = expression {
                 let action = Action::Add { field: field.clone(), value: Added::Expression(expression) };
                 let id = path.clone();
-                steps.push(Step { id, on_error: config::OnError::SendQuiet, condition: None, action, next });
+                let on_error = config::OnError::SendQuiet;
+                steps.push(Step { id, on_error, condition: None, action, drop_fields: Vec::new(), next });
             }
         }
         for i in 0..operators.len() {
@@ -127,12 +129,45 @@ impl Building<'_> {
         };
         let text = common.r#if.as_deref();
         let condition = text.map(|text| self.expression(text, format!("{path}.if")));
+        let drop_fields = self.drop_fields(operator, &path);
         let action = self.action(operator, &path)?;
         let condition = match condition {
             Some(condition) => Some(condition?),
             None => None,
         };
-        Some(Step { id, on_error: common.on_error, condition, action, next })
+        Some(Step { id, on_error: common.on_error, condition, action, drop_fields: drop_fields?, next })
+    }
+
+    /// What `drop_field` takes out.
+    fn drop_fields(&mut self, kind: &Kind, path: &str) -> Option<Vec<Field>> {
+        let (from, to) = match kind {
+            Kind::TimeParser(c) if c.drop_field => (c.time.parse_from.iter().cloned().collect(), None),
+            Kind::SeverityParser(c) if c.drop_field => (c.severity.parse_from.iter().cloned().collect(), None),
+            Kind::ScopeNameParser(c) if c.drop_field => (c.from.parse_from.iter().cloned().collect(), None),
+            Kind::TraceParser(c) if c.drop_field => (TraceReader::build(&c.trace, &trace_places()).places(), None),
+            _ => match kind.parser().filter(|parser| parser.drop_field) {
+                Some(parser) => (vec![parser.parse_from.clone()], Some(&parser.parse_to)),
+                None => return Some(Vec::new()),
+            },
+        };
+        if from.iter().any(|field: &Field| field.keys.is_empty()) {
+            self.say(
+                format!("{path}.drop_field"),
+                "body, attributes and resource stay; set `parse_from` to something inside of them",
+            );
+            return None;
+        }
+        if to.is_some_and(|to| from.iter().any(|from| to.is_within(from))) {
+            let message = "would take out what was parsed: let `parse_to` be no part of `parse_from`";
+            self.say(format!("{path}.drop_field"), message);
+            return None;
+        }
+        Some(from)
+    }
+
+    /// A text with expressions in it.
+    fn template(&mut self, text: &str, path: &str) -> Option<Expression> {
+        Expression::template(text).map_err(|error| self.say(path, error.to_string())).ok()
     }
 
     /// The step that an `output` names.
@@ -204,15 +239,13 @@ impl Building<'_> {
             }
             Kind::TimeParser(c) => Action::Time(Time::build(&c.time, path, &mut self.problems)?),
             Kind::SeverityParser(c) => Action::Severity(SeverityReader::build(&c.severity, path, &mut self.problems)?),
-            Kind::TraceParser(c) => {
-                Action::Trace(TraceReader::build(&c.trace, &[Field::root(Root::Body), Field::root(Root::Attributes)]))
-            }
+            Kind::TraceParser(c) => Action::Trace(TraceReader::build(&c.trace, &trace_places())),
             Kind::ScopeNameParser(c) => {
                 Action::ScopeName { from: self.required(c.from.parse_from.as_ref(), path, "parse_from")? }
             }
+            Kind::Otelcol(c) => Action::Otelcol { parser: self.parser(&c.parser, path)?, format: c.format },
             Kind::Container(c) => Action::Container(Container {
-                from: c.parse_from.clone(),
-                to: c.parse_to.clone(),
+                parser: self.parser(&c.parser, path)?,
                 runtime: c.format,
                 of_path: c.add_metadata_from_filepath,
                 rule: container_rule(c.max_log_size),
@@ -289,6 +322,9 @@ impl Building<'_> {
 
     fn parser(&mut self, c: &config::Parser, path: &str) -> Option<Parser> {
         let before = self.problems.len();
+        if c.body.is_some() && c.parse_to == Field::root(Root::Body) {
+            self.say(format!("{path}.body"), "`parse_to` is the body already; leave one out");
+        }
         let problems = &mut self.problems;
         let time = c.timestamp.as_ref().and_then(|c| Time::build(c, &format!("{path}.timestamp"), problems));
         let severity =
@@ -321,6 +357,7 @@ impl Building<'_> {
             may_lack_priority: c.allow_skip_pri_header,
             has_length: c.enable_octet_counting,
             trailer: c.non_transparent_framing_trailer,
+            most_bytes: c.max_octets,
         })
     }
 
@@ -396,7 +433,14 @@ impl Building<'_> {
             let path = format!("{path}.routes.{i}");
             let condition = self.expression(&route.expr, format!("{path}.expr"));
             let to = self.way(&route.output, &format!("{path}.output"));
-            let attributes = route.attributes.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
+            let mut attributes = Vec::new();
+            for (key, text) in &route.attributes {
+                let value = match has_expressions(text) {
+                    true => self.template(text, &format!("{path}.attributes.{key}")).map(Added::Expression),
+                    false => Some(Added::Value(Value::text(text.0.clone()))),
+                };
+                attributes.extend(value.map(|value| (key.clone(), value)));
+            }
             routes.push(Route { condition: condition?, to: to?, attributes });
         }
         let default = match &*c.default {
@@ -442,7 +486,12 @@ fn most_bytes(size: ByteSize) -> usize {
     usize::try_from(size.get()).ok().filter(|most| *most > 0).unwrap_or(MOST_BYTES)
 }
 
+/// Where trace context is looked for that no parser has read.
+fn trace_places() -> [Field; 2] {
+    [Field::root(Root::Body), Field::root(Root::Attributes)]
+}
+
 /// The inside of `EXPR(…)`.
-pub fn in_expr(text: &str) -> Option<&str> {
+fn in_expr(text: &str) -> Option<&str> {
     text.strip_prefix("EXPR(")?.strip_suffix(')')
 }

@@ -118,7 +118,7 @@ impl<'a> Entry<'a> {
     /// # Errors
     /// When the place is all attributes or the whole resource, and the value is no map.
     pub fn set(&mut self, field: &Field, value: Value<'a>) -> Result<(), NoPlace> {
-        if field.keys.is_empty() && field.root != Root::Body && !matches!(value, Value::Map(_)) {
+        if !field.takes(&value) {
             return Err(NoPlace);
         }
         let mut place = self.root_mut(field.root);

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de};
 
+use super::value::Value;
+
 /// What a field starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Root {
@@ -37,6 +39,18 @@ impl Field {
         let mut keys = self.keys.clone();
         keys.push(key.to_owned());
         Field { root: self.root, keys }
+    }
+}
+
+impl Field {
+    /// Whether a value may stand there: all attributes and the whole resource are maps.
+    pub fn takes(&self, value: &Value<'_>) -> bool {
+        !self.keys.is_empty() || self.root == Root::Body || matches!(value, Value::Map(_))
+    }
+
+    /// Whether it is that place or inside of it.
+    pub fn is_within(&self, other: &Field) -> bool {
+        self.root == other.root && self.keys.starts_with(&other.keys)
     }
 }
 

@@ -9,10 +9,19 @@ use crate::file_log::format::zone::Zone;
 /// How a timestamp is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// A calendar time, in that zone where it says none.
-    Calendar(Vec<Item>, Zone),
+    /// A calendar time.
+    Calendar(Vec<Item>, Zones),
     /// A number since 1970.
     Epoch(Epoch),
+}
+
+/// Where clocks show a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Zones {
+    /// Where they do if it does not say it.
+    pub of_times: Zone,
+    /// What abbreviations behind it mean.
+    pub named: Vec<(String, Zone)>,
 }
 
 /// A unit of numbers since 1970, with what stands behind the decimal point.
@@ -58,7 +67,7 @@ pub enum Item {
     },
     /// `Z` or `±hh`, `±hhmm`, `±hh:mm`.
     Offset,
-    /// `UTC`, `GMT` or `Z`.
+    /// An abbreviation: `UTC`, `CEST`.
     ZoneName,
 }
 
@@ -218,20 +227,43 @@ impl Layout {
     /// The time that a value states, in nanoseconds since 1970.
     pub fn read(&self, value: &Value<'_>, now_nanos: u64) -> Option<u64> {
         match (self, value) {
-            (Layout::Calendar(items, zone), Value::Text(text)) => {
-                calendar_time(items, text)?.unix_nanos_in(zone, now_nanos)
+            (Layout::Calendar(items, zones), Value::Text(text)) => {
+                let (civil, zone) = calendar_time(items, text)?;
+                zones.unix_nanos(&civil, zone, now_nanos)
             }
             (Layout::Epoch(epoch), value) => epoch.read(value),
             (Layout::Calendar(..), _) => None,
         }
     }
 
-    /// The same with times in that zone where they say none.
+    /// The same with times in those zones.
     #[must_use]
-    pub fn in_zone(self, zone: Zone) -> Layout {
+    pub fn in_zones(self, zones: Zones) -> Layout {
         match self {
-            Layout::Calendar(items, _) => Layout::Calendar(items, zone),
+            Layout::Calendar(items, _) => Layout::Calendar(items, zones),
             epoch @ Layout::Epoch(_) => epoch,
+        }
+    }
+}
+
+impl Zones {
+    /// Nanoseconds since 1970 where the abbreviation of a zone stands behind a time, or none. It is one of those that have
+    /// a meaning here, one of the zone of times without any, or the name of a zone, as `EST` is.
+    fn unix_nanos(&self, civil: &Civil, name: Option<&str>, now_nanos: u64) -> Option<u64> {
+        let Some(name) = name.filter(|_| civil.offset.is_none()) else {
+            return civil.unix_nanos_in(&self.of_times, now_nanos);
+        };
+        let with_offset = |offset| Civil { offset: Some(offset), ..*civil }.unix_nanos(now_nanos);
+        if let Some((_, zone)) = self.named.iter().find(|(known, _)| known == name) {
+            return civil.unix_nanos_in(zone, now_nanos);
+        }
+        if matches!(name, "UTC" | "GMT" | "Z") {
+            return with_offset(0);
+        }
+        let shown = i64::try_from(with_offset(0)? / 1_000_000_000).ok()?;
+        match self.of_times.offset_named(name, shown) {
+            Some(offset) => with_offset(offset),
+            None => civil.unix_nanos_in(&Zone::named(name).ok()?, now_nanos),
         }
     }
 }
@@ -253,11 +285,12 @@ fn calendar(items: Vec<Item>) -> Result<Layout, LayoutError> {
             "has no directive of a date or time in it; a layout looks like %Y-%m-%dT%H:%M:%S.%f%z".into(),
         ));
     }
-    Ok(Layout::Calendar(joined, Zone::UTC))
+    Ok(Layout::Calendar(joined, Zones::default()))
 }
 
-fn calendar_time(items: &[Item], text: &str) -> Option<Civil> {
-    let mut civil = Civil::default();
+/// The time, and the abbreviation of its zone, if one stands there.
+fn calendar_time<'t>(items: &[Item], text: &'t str) -> Option<(Civil, Option<&'t str>)> {
+    let (mut civil, mut zone_name) = (Civil::default(), None);
     let mut rest = text;
     let (mut afternoon, mut day_of_year) = (None, None);
     for (i, item) in items.iter().enumerate() {
@@ -302,9 +335,10 @@ fn calendar_time(items: &[Item], text: &str) -> Option<Civil> {
                 rest = &rest[len..];
             }
             Item::ZoneName => {
-                let zone = ["UTC", "GMT", "Z"].into_iter().find(|z| rest.starts_with(z))?;
-                civil.offset = Some(0);
-                rest = &rest[zone.len()..];
+                let len = rest.bytes().take_while(u8::is_ascii_uppercase).count();
+                let name = rest.get(..len).filter(|name| (1..=MOST_OF_ZONE).contains(&name.len()))?;
+                zone_name = Some(name);
+                rest = &rest[len..];
             }
         }
     }
@@ -314,8 +348,11 @@ fn calendar_time(items: &[Item], text: &str) -> Option<Civil> {
     if let Some(day) = day_of_year {
         from_day_of_year(&mut civil, day)?;
     }
-    rest.trim().is_empty().then_some(civil)
+    rest.trim().is_empty().then_some((civil, zone_name))
 }
+
+/// The most letters of a zone's abbreviation.
+const MOST_OF_ZONE: usize = 5;
 
 fn from_day_of_year(civil: &mut Civil, mut day: u32) -> Option<()> {
     let year = civil.year?;
@@ -424,11 +461,31 @@ mod tests {
 
     #[test]
     fn times_without_a_zone_are_in_that_of_the_layout() {
-        let berlin = || Zone::named("Europe/Berlin").unwrap();
-        let layout = Layout::strptime("%Y-%m-%d %H:%M:%S").unwrap().in_zone(berlin());
+        let berlin = || Zones { of_times: Zone::named("Europe/Berlin").unwrap(), named: Vec::new() };
+        let layout = Layout::strptime("%Y-%m-%d %H:%M:%S").unwrap().in_zones(berlin());
         check(&layout, "2026-07-15 12:00:00", Some(1_784_109_600_000_000_000));
-        let own = Layout::strptime("%Y-%m-%d %H:%M:%S%z").unwrap().in_zone(berlin());
+        let own = Layout::strptime("%Y-%m-%d %H:%M:%S%z").unwrap().in_zones(berlin());
         check(&own, "2026-07-15 12:00:00Z", Some(1_784_116_800_000_000_000));
+    }
+
+    #[test]
+    fn abbreviations_of_zones_mean_what_is_said_or_what_clocks_show_there_or_a_zone_of_that_name() {
+        let named = vec![("PDT".to_owned(), Zone::named("America/Los_Angeles").unwrap())];
+        let zones = Zones { of_times: Zone::named("Asia/Kolkata").unwrap(), named };
+        let layout = Layout::strptime("%a %b %d %H:%M:%S %Z %Y").unwrap().in_zones(zones);
+        for (text, want) in [
+            // 15:08:58+05:30, 14:08:48-07:00, 13:50:27-05:00.
+            ("Wed Aug 27 15:08:58 IST 2025", Some(1_756_287_538_000_000_000)),
+            ("Wed Aug 20 14:08:48 PDT 2025", Some(1_755_724_128_000_000_000)),
+            ("Fri Jun  5 13:50:27 EST 2020", Some(1_591_383_027_000_000_000)),
+            ("Fri Jun  5 13:50:27 GMT 2020", Some(1_591_365_027_000_000_000)),
+            ("Fri Jun  5 13:50:27 XYZ 2020", None),
+            ("Fri Jun  5 13:50:27  2020", None),
+        ] {
+            check(&layout, text, want);
+        }
+        let go = Layout::gotime("2006-01-02 15:04:05 -0700 MST").unwrap();
+        check(&go, "2020-06-05 13:50:27 -0500 XYZ", Some(1_591_383_027_000_000_000));
     }
 
     fn check(layout: &Layout, text: &str, want: Option<u64>) {

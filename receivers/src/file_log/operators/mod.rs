@@ -10,6 +10,7 @@ mod expression;
 mod field;
 mod held;
 mod layout;
+mod otelcol;
 mod quoted;
 mod read;
 mod split;
@@ -23,14 +24,15 @@ mod tests;
 use tokio::time::Instant;
 
 use self::act::Action;
-pub use self::build::{container_rule, in_expr};
+pub use self::build::container_rule;
 use self::config::OnError;
 pub use self::config::Operator;
 pub use self::entry::Entry;
 use self::expression::Expression;
+pub use self::expression::has_expressions;
 pub use self::field::{Field, Root};
 pub use self::held::{Held, Part, Rule};
-pub use self::layout::Layout;
+pub use self::layout::{Layout, Zones};
 use self::read::Failed;
 pub use self::value::{Map, Value};
 use super::progress::Position;
@@ -45,6 +47,8 @@ struct Step {
     on_error: OnError,
     condition: Option<Expression>,
     action: Action,
+    /// What is taken out of an entry that it could work on.
+    drop_fields: Vec<Field>,
     /// The step that entries go to, unless the action sends them elsewhere; `None` for the end.
     next: Option<usize>,
 }
@@ -143,9 +147,7 @@ impl Steps {
                 Ok(Move::Drop(why)) => return out.gone(why, &entry),
                 Ok(Move::Hold(part)) => return self.hold(here, part, entry, around, out),
                 Err(why) => {
-                    let loud = matches!(step.on_error, OnError::Send | OnError::Drop);
-                    out.trouble(Trouble { operator: &step.id, why, loud });
-                    if matches!(step.on_error, OnError::Drop | OnError::DropQuiet) {
+                    if !step.goes_on(why, out) {
                         return out.gone(Gone::Error, &entry);
                     }
                 }
@@ -180,6 +182,13 @@ impl Steps {
             // The field held a text before, so it can hold this one.
             _ = entry.set(&rule.field, Value::text(text));
         }
+        if let Err(why) = step.action.finish(&mut entry)
+            && !step.goes_on(why, out)
+        {
+            out.gone(Gone::Error, &entry);
+            around.place = place;
+            return;
+        }
         self.send(step.next, entry, around, out);
         around.place = place;
     }
@@ -189,7 +198,20 @@ impl Step {
     fn run(&self, here: usize, entry: &mut Entry<'_>, around: &Around<'_>) -> Result<Move, Failed> {
         match &self.condition {
             Some(condition) if !condition.holds(entry)? => Ok(Move::On),
-            _ => self.action.run(here, entry, around),
+            _ => {
+                let done = self.action.run(here, entry, around)?;
+                for field in &self.drop_fields {
+                    _ = entry.remove(field);
+                }
+                Ok(done)
+            }
         }
+    }
+
+    /// Whether an entry goes on that it could not work on.
+    fn goes_on(&self, why: Failed, out: &mut dyn Out) -> bool {
+        let loud = matches!(self.on_error, OnError::Send | OnError::Drop);
+        out.trouble(Trouble { operator: &self.id, why, loud });
+        matches!(self.on_error, OnError::Send | OnError::SendQuiet)
     }
 }

@@ -10,7 +10,7 @@ use super::config::{
 };
 use super::entry::Entry;
 use super::field::Field;
-use super::layout::Layout;
+use super::layout::{Layout, Zones};
 use super::value::Value;
 use crate::file_log::format::record::{span_id, trace_flags, trace_id};
 use crate::file_log::format::severity::Severity;
@@ -29,8 +29,14 @@ pub struct Time {
 impl Time {
     /// Checks and compiles the settings that stand at `path`.
     pub fn build(config: &TimeConfig, path: &str, problems: &mut Vec<Problem>) -> Option<Time> {
-        let zone = Zone::named(config.location.as_deref().unwrap_or_default());
-        let zone = zone.map_err(|why| problems.push(Problem::at(format!("{path}.location"), why))).unwrap_or_default();
+        let mut zone = |name: &str, key: &str| {
+            Zone::named(name)
+                .map_err(|why| problems.push(Problem::at(format!("{path}.{key}"), why)))
+                .unwrap_or_default()
+        };
+        let of_times = zone(config.location.as_deref().unwrap_or_default(), "location");
+        let named = config.time_zone_locations.iter();
+        let named = named.map(|(name, of)| (name.clone(), zone(of, &format!("time_zone_locations.{name}")))).collect();
         let from = required(config.parse_from.as_ref(), path, "parse_from", problems);
         if config.layout.is_empty() {
             let message = "is missing; a layout looks like %Y-%m-%dT%H:%M:%S.%f%z";
@@ -43,7 +49,7 @@ impl Time {
             LayoutType::Epoch => Layout::epoch(&config.layout),
         };
         let layout = layout.map_err(|e| problems.push(Problem::at(format!("{path}.layout"), e.to_string()))).ok()?;
-        Some(Time { from: from?, layout: layout.in_zone(zone) })
+        Some(Time { from: from?, layout: layout.in_zones(Zones { of_times, named }) })
     }
 
     /// Reads it.
@@ -162,6 +168,11 @@ impl TraceReader {
             span_id: places(&config.span_id.parse_from, "span_id"),
             trace_flags: places(&config.trace_flags.parse_from, "trace_flags"),
         }
+    }
+
+    /// Where it looks.
+    pub fn places(&self) -> Vec<Field> {
+        self.trace_id.iter().chain(&self.span_id).chain(&self.trace_flags).cloned().collect()
     }
 
     /// Reads what is there and is hex of the right length. Anything else, such as Dynamo's decimal span ids, is left where

@@ -23,6 +23,8 @@ pub struct Syslog {
     pub has_length: bool,
     /// What stands behind it.
     pub trailer: Option<Trailer>,
+    /// The longest message whose length stands in front of it, in bytes; 0 for any length.
+    pub most_bytes: usize,
 }
 
 /// What a message says.
@@ -46,6 +48,33 @@ const SEVERITIES: [(Severity, &str); 8] = [
     (Severity(10), "notice"),
     (Severity(9), "info"),
     (Severity(5), "debug"),
+];
+/// The names of facilities by their numbers.
+const FACILITIES: [&str; 24] = [
+    "kern",
+    "user",
+    "mail",
+    "daemon",
+    "auth",
+    "syslog",
+    "lpr",
+    "news",
+    "uucp",
+    "cron",
+    "authpriv",
+    "ftp",
+    "ntp",
+    "security",
+    "console",
+    "solaris-cron",
+    "local0",
+    "local1",
+    "local2",
+    "local3",
+    "local4",
+    "local5",
+    "local6",
+    "local7",
 ];
 /// The highest priority: facility 23, severity 7.
 const HIGHEST: u8 = 191;
@@ -80,7 +109,11 @@ impl Syslog {
     fn unframed<'t>(&self, text: &'t str) -> Result<&'t str, Failed> {
         if self.has_length {
             let framed = text.split_once(' ').and_then(|(len, rest)| rest.get(..len.parse().ok()?));
-            return framed.ok_or_else(|| "it does not begin with its length in bytes and a space".into());
+            let message = framed.ok_or("it does not begin with its length in bytes and a space")?;
+            if self.most_bytes > 0 && message.len() > self.most_bytes {
+                return Err(format!("it has {} bytes, max_octets is {}", message.len(), self.most_bytes).into());
+            }
+            return Ok(message);
         }
         match self.trailer {
             Some(Trailer::Lf) => Ok(text.strip_suffix('\n').unwrap_or(text)),
@@ -141,6 +174,9 @@ impl<'t> Reading<'t> {
         self.take(">")?;
         self.message.fields.set("priority", Value::Int(i64::from(priority)));
         self.message.fields.set("facility", Value::Int(i64::from(priority / 8)));
+        if let Some(name) = FACILITIES.get(usize::from(priority / 8)) {
+            self.set("facility_text", name);
+        }
         self.message.severity = SEVERITIES.get(usize::from(priority % 8)).copied();
         Some(())
     }
@@ -316,7 +352,7 @@ mod tests {
     const NOW: u64 = 1_767_312_000_000_000_000;
 
     fn syslog(protocol: Protocol) -> Syslog {
-        Syslog { protocol, zone: Zone::UTC, may_lack_priority: false, has_length: false, trailer: None }
+        Syslog { protocol, zone: Zone::UTC, may_lack_priority: false, has_length: false, trailer: None, most_bytes: 0 }
     }
 
     fn show(syslog: &Syslog, text: &str) -> String {
@@ -335,12 +371,12 @@ mod tests {
         for (text, want) in [
             (
                 "<165>1 2003-10-11T22:14:15.003Z host.example evntslog 42 ID47 [a@1 k=\"v\" q=\"\\\"\\]\\\\\\n\"][b] \u{feff}An event",
-                r#"1065910455003 10:notice {priority:165,facility:20,version:1,hostname:"host.example",appname:"evntslog",proc_id:"42",msg_id:"ID47",structured_data:{a@1:{k:"v",q:"\"]\\\\n"},b:{}},message:"An event"}"#,
+                r#"1065910455003 10:notice {priority:165,facility:20,facility_text:"local4",version:1,hostname:"host.example",appname:"evntslog",proc_id:"42",msg_id:"ID47",structured_data:{a@1:{k:"v",q:"\"]\\\\n"},b:{}},message:"An event"}"#,
             ),
-            ("<34>1 - - - - - -", "- 18:crit {priority:34,facility:4,version:1}"),
+            ("<34>1 - - - - - -", r#"- 18:crit {priority:34,facility:4,facility_text:"auth",version:1}"#),
             (
                 "<0>1 2003-08-24T05:14:15.000003-07:00 192.0.2.1 su - - - x  y",
-                r#"1061727255000 21:emerg {priority:0,facility:0,version:1,hostname:"192.0.2.1",appname:"su",message:"x  y"}"#,
+                r#"1061727255000 21:emerg {priority:0,facility:0,facility_text:"kern",version:1,hostname:"192.0.2.1",appname:"su",message:"x  y"}"#,
             ),
         ] {
             assert_eq!(show(&syslog(Protocol::Rfc5424), text), want, "{text}");
@@ -352,19 +388,19 @@ mod tests {
         for (text, want) in [
             (
                 "<34>Jan  1 06:30:00 1.2.3.4 apache_server[17]: test message",
-                r#"1767249000000 18:crit {priority:34,facility:4,hostname:"1.2.3.4",appname:"apache_server",proc_id:"17",message:"test message"}"#,
+                r#"1767249000000 18:crit {priority:34,facility:4,facility_text:"auth",hostname:"1.2.3.4",appname:"apache_server",proc_id:"17",message:"test message"}"#,
             ),
             (
                 "<13>Oct 11 22:14:15 host su: 'su root' failed",
-                r#"1760220855000 10:notice {priority:13,facility:1,hostname:"host",appname:"su",message:"'su root' failed"}"#,
+                r#"1760220855000 10:notice {priority:13,facility:1,facility_text:"user",hostname:"host",appname:"su",message:"'su root' failed"}"#,
             ),
             (
                 "<13>Oct 11 22:14:15 host no tag: here",
-                r#"1760220855000 10:notice {priority:13,facility:1,hostname:"host",message:"no tag: here"}"#,
+                r#"1760220855000 10:notice {priority:13,facility:1,facility_text:"user",hostname:"host",message:"no tag: here"}"#,
             ),
             (
                 "<13>2026-01-01T06:30:00+01:00 host x:",
-                r#"1767245400000 10:notice {priority:13,facility:1,hostname:"host",appname:"x"}"#,
+                r#"1767245400000 10:notice {priority:13,facility:1,facility_text:"user",hostname:"host",appname:"x"}"#,
             ),
         ] {
             assert_eq!(show(&syslog(Protocol::Rfc3164), text), want, "{text}");
@@ -400,6 +436,9 @@ mod tests {
         assert_eq!(show(&counted, &format!("19 {message}")), want);
         assert_eq!(show(&counted, message), "it does not begin with its length in bytes and a space");
         assert_eq!(show(&counted, &format!("99 {message}")), "it does not begin with its length in bytes and a space");
+        let bounded = |most_bytes| Syslog { most_bytes, ..counted.clone() };
+        assert_eq!(show(&bounded(19), &format!("19 {message}")), want);
+        assert_eq!(show(&bounded(18), &format!("19 {message}")), "it has 19 bytes, max_octets is 18");
         for (trailer, end) in [(Trailer::Lf, "\n"), (Trailer::Nul, "\0")] {
             let trailed = Syslog { trailer: Some(trailer), ..syslog(Protocol::Rfc5424) };
             assert_eq!(show(&trailed, &format!("{message}{end}")), want);

@@ -251,7 +251,6 @@ include_file_nam: true
         "leave out `format` or `operators`",
         "must be gzip or auto",
         "'settings::delete_after_read': needs `start_at: beginning`",
-        "offsets are kept in the data directory without any extension",
         "'settings::multiline::line_start_pattern'",
         "'settings::header::metadata_operators[0]::delimiter'",
         "\"m\" is no named group",

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use pipeline::component::{Error, Life, Outputs};
 use pipeline::config::testing;
+use pipeline::extensions::Extensions;
 use pipeline::otlp::view::{AnyValue, LogRecord, resources};
 use pipeline::registry::ReceiverFactory;
 use pipeline::testing::{Sink, VirtualFiles, World};
@@ -39,6 +40,7 @@ struct Rig {
     files: VirtualFiles,
     sink: Sink,
     settings: String,
+    extensions: Extensions,
 }
 
 /// A receiver that runs.
@@ -58,11 +60,12 @@ impl Rig {
                 settings += &format!("\n{key}: {default}");
             }
         }
-        Rig { world, files, sink: Sink::new(), settings }
+        Rig { world, files, sink: Sink::new(), settings, extensions: Extensions::new() }
     }
 
     fn context(&self) -> Context {
-        Context { data_dir: PathBuf::from("/data"), ..self.world.context("file_log") }
+        let extensions = self.extensions.clone();
+        Context { data_dir: PathBuf::from("/data"), extensions, ..self.world.context("file_log") }
     }
 
     /// Starts a receiver and waits until it has looked.

@@ -1,6 +1,11 @@
 //! What a process knows of the one before it.
 
 use std::io::ErrorKind;
+use std::path::Path;
+
+use pipeline::config::ComponentId;
+use pipeline::delivery::FileStorage;
+use pipeline::doors::Files;
 
 use super::*;
 
@@ -20,6 +25,29 @@ async fn reading_goes_on_where_it_had_stopped() {
         }
         rig.files.append("/logs/a.log", numbered(to + 1, to + 1));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn offsets_are_kept_where_a_storage_says_or_else_in_the_data_directory() {
+    for (directory, at) in
+        [("", "/data/file_storage/file_log.offsets.json"), ("/var/lib/store", "/var/lib/store/file_log.offsets.json")]
+    {
+        let rig = Rig::new("storage: file_storage/a");
+        let storage = FileStorage { directory: directory.into(), ..FileStorage::default() };
+        rig.extensions.add(ComponentId::new("file_storage", "a"), Arc::new(storage));
+        rig.files.put("/logs/a.log", numbered(1, 3));
+        for (from, to) in [(1, 3), (4, 4)] {
+            let running = rig.start().await;
+            assert_eq!(rig.lines_after(1).await, lines(from, to));
+            running.stop().await;
+            rig.files.append("/logs/a.log", numbered(to + 1, to + 1));
+        }
+        assert!(rig.files.read_small(Path::new(at), 4096).is_ok(), "{at}");
+        assert!(rig.files.read_small(Path::new(CHECKPOINT), 4096).is_err());
+    }
+    let config: Config = testing::decode("include: [/logs/*.log]\nstorage: file_storage/none").unwrap();
+    let error = Factory::build(config, Rig::new("").context()).err().unwrap().to_string();
+    assert_eq!(error, "storage: 'file_storage/none' is not in service.extensions");
 }
 
 #[tokio::test(start_paused = true)]

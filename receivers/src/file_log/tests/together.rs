@@ -159,7 +159,7 @@ operators:
     let running = rig.start().await;
     sleep(Duration::from_secs(6)).await;
     running.stop().await;
-    let facts = "time=2026-11-20T15:31:26Z, log.iostream=stdout";
+    let facts = "log.iostream=stdout";
     let pod = "[k8s.namespace.name=default, k8s.pod.name=vllm-0, k8s.pod.uid=49cc7c1f-d370, k8s.container.name=main, \
                k8s.container.restart_count=3]";
     assert_eq!(

@@ -14,7 +14,8 @@ pub use self::read::{
     From, LayoutType, Meaning, Preset, ScopeNameParser, Severity, SeverityParser, Time, TimeParser, Trace, TraceParser,
 };
 pub use self::split::{
-    Container, Csv, JsonArray, KeyValue, Overwrite, Protocol, Recombine, Runtime, Syslog, Trailer, Uri,
+    Container, Csv, JsonArray, KeyValue, Otelcol, Overwrite, Protocol, Recombine, Runtime, SelfLog, Syslog, Trailer,
+    Uri,
 };
 use super::field::{Field, Root};
 
@@ -47,6 +48,8 @@ pub enum Kind {
     UriParser(Uri),
     /// Reads a field as a syslog message.
     SyslogParser(Syslog),
+    /// Reads what a collector logs of itself.
+    Otelcol(Otelcol),
     /// Reads the lines of a container runtime.
     Container(Container),
     /// Makes one entry of several.
@@ -119,6 +122,8 @@ pub struct Parser {
     pub parse_to: Field,
     /// The field that becomes the body afterwards.
     pub body: Option<Field>,
+    /// Whether what was read is taken out then.
+    pub drop_field: bool,
     /// Then reads the time.
     pub timestamp: Block<Time>,
     /// Then reads the severity.
@@ -135,6 +140,7 @@ impl Default for Parser {
             parse_from: Field::root(Root::Body),
             parse_to: Field::root(Root::Attributes),
             body: None,
+            drop_field: false,
             timestamp: Block::off(),
             severity: Block::off(),
             trace: Block::off(),
@@ -196,6 +202,7 @@ impl Kind {
             Kind::JsonArrayParser(_) => "json_array_parser",
             Kind::UriParser(_) => "uri_parser",
             Kind::SyslogParser(_) => "syslog_parser",
+            Kind::Otelcol(_) => "otelcol",
             Kind::Container(_) => "container",
             Kind::Recombine(_) => "recombine",
             Kind::Add(_) => "add",
@@ -228,6 +235,7 @@ impl Kind {
             Kind::JsonArrayParser(c) => &c.common,
             Kind::UriParser(c) => &c.common,
             Kind::SyslogParser(c) => &c.common,
+            Kind::Otelcol(c) => &c.common,
             Kind::Container(c) => &c.common,
             Kind::Recombine(c) => &c.common,
             Kind::Add(c) => &c.common,
@@ -242,6 +250,22 @@ impl Kind {
             Kind::Filter(c) => &c.common,
             Kind::Router(c) => &c.common,
             Kind::Noop(c) => &c.common,
+        }
+    }
+
+    /// What it has as every parser of a field has, if it is one.
+    pub fn parser(&self) -> Option<&Parser> {
+        match self {
+            Kind::JsonParser(c) => Some(&c.parser),
+            Kind::RegexParser(c) => Some(&c.parser),
+            Kind::KeyValueParser(c) => Some(&c.parser),
+            Kind::CsvParser(c) => Some(&c.parser),
+            Kind::JsonArrayParser(c) => Some(&c.parser),
+            Kind::UriParser(c) => Some(&c.parser),
+            Kind::SyslogParser(c) => Some(&c.parser),
+            Kind::Otelcol(c) => Some(&c.parser),
+            Kind::Container(c) => Some(&c.parser),
+            _ => None,
         }
     }
 }

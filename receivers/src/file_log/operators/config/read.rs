@@ -19,6 +19,8 @@ pub struct TimeParser {
     #[serde(rename = "~time")]
     /// How it reads.
     pub time: Time,
+    /// Whether what was read is taken out then.
+    pub drop_field: bool,
 }
 
 /// How a time is read: `timestamp` of a parser.
@@ -33,6 +35,8 @@ pub struct Time {
     pub layout_type: LayoutType,
     /// The zone of times that have none: UTC.
     pub location: Option<String>,
+    /// The zones that abbreviations mean, where `layout` reads them.
+    pub time_zone_locations: BTreeMap<String, String>,
 }
 
 /// The language of a time's layout.
@@ -58,6 +62,8 @@ pub struct SeverityParser {
     #[serde(rename = "~severity")]
     /// How it reads.
     pub severity: Severity,
+    /// Whether what was read is taken out then.
+    pub drop_field: bool,
 }
 
 /// How a severity is read: `severity` of a parser.
@@ -166,6 +172,8 @@ pub struct TraceParser {
     #[serde(rename = "~trace")]
     /// How it reads.
     pub trace: Trace,
+    /// Whether what was read is taken out then.
+    pub drop_field: bool,
 }
 
 /// How trace context is read: `trace` of a parser.
@@ -190,6 +198,8 @@ pub struct ScopeNameParser {
     #[serde(rename = "~from")]
     /// Where it is.
     pub from: From,
+    /// Whether what was read is taken out then.
+    pub drop_field: bool,
 }
 
 /// Where one thing is read from.

@@ -79,10 +79,9 @@ pub struct Container {
     #[serde(rename = "~common")]
     /// What every operator has.
     pub common: Common,
-    /// What is read.
-    pub parse_from: Field,
-    /// Where the runtime's facts go.
-    pub parse_to: Field,
+    #[serde(rename = "~parser")]
+    /// What every parser has; where it writes, the runtime's facts go.
+    pub parser: Parser,
     /// The runtime; found out for each line by default.
     pub format: Option<Runtime>,
     /// Whether namespace, pod and container are read from the path.
@@ -95,8 +94,7 @@ impl Default for Container {
     fn default() -> Container {
         Container {
             common: Common::default(),
-            parse_from: Field::root(Root::Body),
-            parse_to: Field::root(Root::Attributes),
+            parser: Parser::default(),
             format: None,
             add_metadata_from_filepath: true,
             max_log_size: ByteSize(0),
@@ -222,6 +220,35 @@ pub struct Syslog {
     pub enable_octet_counting: bool,
     /// What stands behind a message.
     pub non_transparent_framing_trailer: Option<Trailer>,
+    /// With the length in front of it: how long a message may be; 0 for any length.
+    pub max_octets: usize,
+}
+
+/// `otelcol`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Otelcol {
+    #[serde(rename = "~common")]
+    /// What every operator has.
+    pub common: Common,
+    #[serde(rename = "~parser")]
+    /// What every parser has.
+    pub parser: Parser,
+    /// How the lines are written.
+    pub format: SelfLog,
+}
+
+/// `format` of `otelcol`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SelfLog {
+    /// Found out for each line.
+    #[default]
+    Auto,
+    /// A JSON object.
+    Json,
+    /// Words, and then perhaps a JSON object.
+    Console,
 }
 
 /// `protocol` of `syslog_parser`.

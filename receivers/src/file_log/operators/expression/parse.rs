@@ -6,7 +6,7 @@ use pipeline::config::re2;
 
 use super::super::field::{Field, Root};
 use super::super::value::Value;
-use super::{Call, Compare, ExpressionError, Node, TextTest};
+use super::{Call, Clock, Compare, ExpressionError, Node, Reckon, TextTest};
 
 /// How deep expressions may be nested.
 const MOST_DEPTH: usize = 64;
@@ -43,8 +43,10 @@ impl fmt::Display for Token {
     }
 }
 
-const SIGNS: &[&str] =
-    &["==", "!=", "<=", ">=", "&&", "||", "?.", "??", "<", ">", "!", "(", ")", "[", "]", ",", ".", "+", "?", ":"];
+const SIGNS: &[&str] = &[
+    "==", "!=", "<=", ">=", "&&", "||", "?.", "??", "<", ">", "!", "(", ")", "[", "]", ",", ".", "+", "-", "*", "/",
+    "%", "?", ":",
+];
 
 fn tokens(text: &str) -> Result<Vec<(Token, usize)>, ExpressionError> {
     let chars: Vec<char> = text.chars().collect();
@@ -64,8 +66,8 @@ fn tokens(text: &str) -> Result<Vec<(Token, usize)>, ExpressionError> {
                 at += len;
                 Token::Text(text)
             }
-            '0'..='9' | '-' => {
-                at += 1 + take(at + 1, &|c| c.is_ascii_digit() || matches!(c, '.' | '_' | 'e'));
+            '0'..='9' => {
+                at += take(at, &|c| c.is_ascii_digit() || matches!(c, '.' | '_' | 'e'));
                 let number: String = chars[start..at].iter().filter(|c| **c != '_').collect();
                 let wrong = ExpressionError { what: format!("`{number}` is no number"), at: start };
                 Token::Number(number.parse().map_err(|_| wrong)?)
@@ -194,16 +196,40 @@ impl Parser {
     }
 
     fn sum(&mut self) -> Result<Node, ExpressionError> {
-        let mut left = self.operand()?;
+        let mut left = self.product()?;
         loop {
             left = if self.sign("+") {
-                Node::Add(left.into(), self.operand()?.into())
-            } else if self.sign("??") {
-                Node::OrElse(left.into(), self.operand()?.into())
+                Node::Add(left.into(), self.product()?.into())
+            } else if self.sign("-") {
+                Node::Reckon(Reckon::Minus, left.into(), self.product()?.into())
             } else {
                 return Ok(left);
             };
         }
+    }
+
+    fn product(&mut self) -> Result<Node, ExpressionError> {
+        const SIGNS: [(&str, Reckon); 3] = [("*", Reckon::Times), ("/", Reckon::By), ("%", Reckon::Rest)];
+        let mut left = self.signed()?;
+        loop {
+            left = if let Some((_, how)) = SIGNS.iter().find(|(sign, _)| self.sign(sign)) {
+                Node::Reckon(*how, left.into(), self.signed()?.into())
+            } else if self.sign("??") {
+                Node::OrElse(left.into(), self.signed()?.into())
+            } else {
+                return Ok(left);
+            };
+        }
+    }
+
+    fn signed(&mut self) -> Result<Node, ExpressionError> {
+        if !self.sign("-") {
+            return self.operand();
+        }
+        Ok(match self.operand()? {
+            Node::Value(Value::Double(number)) => Node::Value(Value::Double(-number)),
+            node => Node::Reckon(Reckon::Minus, Node::Value(Value::Int(0)).into(), node.into()),
+        })
     }
 
     fn operand(&mut self) -> Result<Node, ExpressionError> {
@@ -215,7 +241,7 @@ impl Parser {
             let mut list = Vec::new();
             while !self.sign("]") {
                 let at = self.here();
-                match self.operand()? {
+                match self.signed()? {
                     Node::Value(value) => list.push(value),
                     _ => return Err(ExpressionError { what: "a list holds values only".into(), at }),
                 }
@@ -236,7 +262,13 @@ impl Parser {
                 "false" => Node::Value(Value::Bool(false)),
                 "nil" | "null" => Node::Value(Value::Null),
                 "severity_text" => Node::SeverityText,
-                "severity" => Node::Severity,
+                "severity" | "severity_number" => Node::Severity,
+                "timestamp" => self.timestamp()?,
+                "int" => self.call(Call::Int)?,
+                "float" => self.call(Call::Float)?,
+                "string" => self.call(Call::Text)?,
+                "hasPrefix" => self.test(TextTest::StartsWith)?,
+                "hasSuffix" => self.test(TextTest::EndsWith)?,
                 "type" => self.call(Call::Type)?,
                 "len" => self.call(Call::Len)?,
                 "lower" => self.call(Call::Lower)?,
@@ -257,6 +289,32 @@ impl Parser {
         let node = self.choice()?;
         self.close(")")?;
         Ok(Node::Call(what, node.into()))
+    }
+
+    /// A test of two texts that is written as a call.
+    fn test(&mut self, how: TextTest) -> Result<Node, ExpressionError> {
+        self.close("(")?;
+        let text = self.choice()?;
+        self.close(",")?;
+        let part = self.choice()?;
+        self.close(")")?;
+        Ok(Node::Text(how, text.into(), part.into()))
+    }
+
+    fn timestamp(&mut self) -> Result<Node, ExpressionError> {
+        const KNOWN: [(&str, Clock); 4] = [
+            ("Unix", Clock::Seconds),
+            ("UnixMilli", Clock::Millis),
+            ("UnixNano", Clock::Nanos),
+            ("IsZero", Clock::IsZero),
+        ];
+        let found = if self.sign(".") { KNOWN.iter().find(|(name, _)| self.word(name)) } else { None };
+        let Some((_, what)) = found else {
+            return Err(self.error("`timestamp` needs .Unix(), .UnixMilli(), .UnixNano() or .IsZero() behind it"));
+        };
+        self.close("(")?;
+        self.close(")")?;
+        Ok(Node::Timestamp(*what))
     }
 
     /// The value of an environment variable, which does not change.
@@ -281,8 +339,20 @@ impl Parser {
                 }
                 _ if dotted => return Err(self.error("a name should stand behind the dot")),
                 _ if self.sign("[") => {
-                    let Some((Token::Text(key), _)) = self.tokens.get(self.at).cloned() else {
-                        return Err(self.error("a text should stand in the brackets"));
+                    let minus = self.sign("-");
+                    let Some((token, _)) = self.tokens.get(self.at).cloned() else {
+                        return Err(self.error("a text or a number should stand in the brackets"));
+                    };
+                    let key = match token {
+                        Token::Text(key) if !minus => key,
+                        Token::Number(number) if number.fract() == 0.0 && number < 1e9 => {
+                            self.at += 1;
+                            self.close("]")?;
+                            #[allow(clippy::cast_possible_truncation, reason = "it is small")]
+                            let number = if minus { -number } else { number } as i64;
+                            return Ok(Node::Element(Node::Field(field).into(), number));
+                        }
+                        _ => return Err(self.error("a text or a number should stand in the brackets")),
                     };
                     self.at += 1;
                     self.close("]")?;

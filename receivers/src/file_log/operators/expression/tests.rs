@@ -39,6 +39,13 @@ fn conditions_choose_entries() {
         ("attributes.n + 1 == 6 and attributes.n + 0.5 > 5", true),
         (r#"(attributes.nothing ?? "none") == "none""#, true),
         ("attributes.n > 9 ? false : severity == 0", true),
+        ("severity_number == 0 and timestamp.IsZero() and timestamp.Unix() == 0", true),
+        ("attributes.n - 1 == 4 and attributes.n -1 == 4 and -attributes.n == 0 - 5", true),
+        ("attributes.n * 2 + 1 == 11 and attributes.n / 2 == 2.5 and attributes.n % 3 == 2", true),
+        (r#"int("404") / 100 >= 4 and float("1.5") == attributes.f and string(attributes.n) + "x" == "5x""#, true),
+        (r#"hasPrefix(body, "{") and not hasSuffix(body, "{")"#, true),
+        (r#"attributes.l[0] == "a" and attributes.l[-1] == "a""#, true),
+        ("attributes.n in [-5, 5]", true),
         (r#"env("SLIPRING_NO_SUCH_VARIABLE") == "" and lower("A") == "a""#, true),
     ] {
         assert_eq!(holds(condition), Ok(want), "{condition}");
@@ -52,6 +59,11 @@ fn values_that_do_not_fit_are_errors_of_the_entry() {
         ("attributes.nothing matches 'x'", "`matches` is for texts, not for null"),
         ("body < 1", "text and a number have no order"),
         ("1 in body", "not into text"),
+        ("body - 'x' == 'y'", "text and text are not two numbers"),
+        ("int(body) == 1", "is no number"),
+        ("attributes.l[1] == 1", "there is no element 1"),
+        ("body[0] == 'x'", "text has no elements"),
+        ("attributes.n % 0 == 1", "division by 0"),
     ] {
         let error = holds(condition).unwrap_err();
         assert!(error.contains(want), "{condition}: {error}");
@@ -71,10 +83,12 @@ fn what_is_not_understood_is_an_error_that_says_what_is() {
         ("(body == 'x'", "a `)` should stand here"),
         ("body == 'x' 'y'", "the text \"y\" was not expected at character 13"),
         ("body not == 'x'", "`not` needs"),
-        ("body - 'x' == 'y'", "is no number"),
+        ("body | 'x'", "`|` is not understood"),
+        ("timestamp > 1", "`timestamp` needs .Unix()"),
+        ("body[x] == 1", "a text or a number should stand in the brackets"),
+        ("body[1.5] == 1", "a text or a number should stand in the brackets"),
         ("body ? 1", "a `:` should stand here"),
         ("body. == 'x'", "a name should stand behind the dot"),
-        ("body[1] == 'x'", "a text should stand in the brackets"),
         ("1.2.3 == 1", "is no number"),
     ] {
         let error = holds(condition).unwrap_err();

@@ -1,5 +1,7 @@
 //! Operators, one behaviour each: a config, a line, and the record that comes out.
 
+mod parsers;
+
 use pipeline::config::{Problem, Settings, testing};
 use serde::Deserialize;
 
@@ -409,6 +411,7 @@ operators:
   - { type: regex_parser, id: a, regex: '(x' }
   - { type: regex_parser, id: a, regex: 'x' }
   - { type: add, field: attributes.x, value: EXPR(body -) }
+  - { type: router, id: r, routes: [{ expr: 'true', output: back, attributes: { x: 'EXPR(now())' } }] }
   - { type: move, from: message, to: body }
   - { type: remove }
   - { type: recombine }
@@ -425,7 +428,8 @@ operators:
         "there is no operator \"nowhere\"; there are json_parser1, json_parser2, json_parser, back, a",
         "is not a regular expression",
         "has no named group",
-        "is no number",
+        "it ends too soon at character 7",
+        "routes[0]::attributes::x",
         "is \"message\", which is no field",
         "needs \"field\"",
         "needs either \"is_first_entry\" or \"is_last_entry\"",
@@ -455,7 +459,7 @@ fn arrays_uris_and_syslog_are_parsed() {
     check(
         "operators: [{type: syslog_parser, protocol: rfc3164}, {type: move, from: attributes.message, to: body}]",
         "<11>Jan  1 06:30:00 host app: it broke",
-        r#"body="it broke" priority=11 facility=1 hostname="host" appname="app" @time=1767249000000000000 @severity=17:err"#,
+        r#"body="it broke" priority=11 facility=1 facility_text="user" hostname="host" appname="app" @time=1767249000000000000 @severity=17:err"#,
     );
     let (_, troubles) = run("operators: [{type: json_array_parser, header: a}]", "[1,2]");
     assert_eq!(troubles, ["json_array_parser true: it has 2 values for 1 names"]);
