@@ -143,6 +143,7 @@ impl RetrySettings {
         overlay(&mut self.multiplier, config.multiplier);
         overlay(&mut self.max_interval, config.max_interval.map(GoDuration::get));
         overlay(&mut self.max_elapsed_time, config.max_elapsed_time.map(GoDuration::get));
+        overlay(&mut self.max_elapsed_of_kept, config.max_elapsed_time.map(GoDuration::get));
     }
 }
 

@@ -35,8 +35,8 @@ pub(super) struct Courier {
     pub(super) trouble: Seldom,
     /// Where it says how the far side is.
     pub(super) reporter: OnceLock<Reporter>,
-    /// Since when what is tried again is.
-    pub(super) retrying: Mutex<Vec<Instant>>,
+    /// Since when what is tried again is, and whether it will be given up.
+    pub(super) retrying: Mutex<Vec<(Instant, bool)>>,
 }
 
 /// The code of what is lost at the end of the process.
@@ -132,7 +132,7 @@ impl Courier {
     pub(super) async fn deliver(&self, shipment: Shipment) -> SmallVec<[Shipment; 2]> {
         let mut pending = Pending { courier: self, stack: SmallVec::from_iter([shipment]) };
         while let Some(shipment) = pending.stack.last() {
-            let result = self.send(&shipment.batch).await;
+            let result = self.send(&shipment.batch, self.limit(shipment)).await;
             if let Err(Failure::GivenBack) = result {
                 return std::mem::take(&mut pending.stack);
             }
@@ -157,7 +157,7 @@ impl Courier {
         let mut worst: Option<Refused> = None;
         let mut courier = self;
         while let Some(shipment) = stack.pop() {
-            match courier.send(&shipment.batch).await {
+            match courier.send(&shipment.batch, courier.retry.max_elapsed_time).await {
                 Err(Failure::GivenBack) => {
                     // Nobody is relieved without a successor.
                     courier = courier.end.successor.get().map_or(courier, |successor| &**successor);
@@ -186,8 +186,14 @@ impl Courier {
         self.failed(shipment, &Failure::GivenUp { last: reason.clone(), why: Some(reason) });
     }
 
-    /// Attempts until the far side has taken it, will never take it, or time is over.
-    async fn send(&self, batch: &Batch) -> Result<Receipt, Failure> {
+    /// After which time it is given up; zero is never. What one of its senders has still need not be lost.
+    fn limit(&self, shipment: &Shipment) -> Duration {
+        let is_kept = shipment.owners.iter().any(|owner| owner.held.as_ref().is_some_and(|held| held.is_kept()));
+        if is_kept { self.retry.max_elapsed_of_kept } else { self.retry.max_elapsed_time }
+    }
+
+    /// Attempts until the far side has taken it, will never take it, or time is over: `limit`, unless that is zero.
+    async fn send(&self, batch: &Batch, limit: Duration) -> Result<Receipt, Failure> {
         let started = Instant::now();
         let mut backoff = Backoff::new(&self.retry);
         let mut retrying = None;
@@ -220,12 +226,11 @@ impl Courier {
                 return Err(Failure::GivenUp { last, why: None });
             }
             let wait = after.filter(|after| !after.is_zero()).unwrap_or_else(|| backoff.next());
-            let limit = self.retry.max_elapsed_time;
             if !limit.is_zero() && started.elapsed() + wait > limit {
                 let why = Reason::new("retry_exhausted", format!("given up after {limit:?}: {last}"));
                 return Err(Failure::GivenUp { last, why: Some(why) });
             }
-            retrying.get_or_insert_with(|| Retrying::new(self, started));
+            retrying.get_or_insert_with(|| Retrying::new(self, started, !limit.is_zero()));
             if let Some(times) = self.trouble.again() {
                 let (component, signal) = (self.counts.drops.component(), batch.signal());
                 tracing::warn!(component, %signal, times, next_attempt = ?wait, "not delivered yet: {last}");
@@ -244,10 +249,15 @@ impl Courier {
 
     /// Since when the first of what is tried again is.
     pub(super) fn retries_since(&self) -> Option<Instant> {
-        self.retrying().iter().min().copied()
+        self.retrying().iter().map(|(since, _)| *since).min()
     }
 
-    fn retrying(&self) -> MutexGuard<'_, Vec<Instant>> {
+    /// The same of what will be given up.
+    pub(super) fn limited_retries_since(&self) -> Option<Instant> {
+        self.retrying().iter().filter(|(_, is_limited)| *is_limited).map(|(since, _)| *since).min()
+    }
+
+    fn retrying(&self) -> MutexGuard<'_, Vec<(Instant, bool)>> {
         self.retrying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -331,20 +341,21 @@ impl Drop for Returned<'_> {
 /// A batch that is tried again.
 struct Retrying<'a> {
     courier: &'a Courier,
-    since: Instant,
+    entry: (Instant, bool),
 }
 
 impl Retrying<'_> {
-    fn new(courier: &Courier, since: Instant) -> Retrying<'_> {
-        courier.retrying().push(since);
-        Retrying { courier, since }
+    fn new(courier: &Courier, since: Instant, is_limited: bool) -> Retrying<'_> {
+        let entry = (since, is_limited);
+        courier.retrying().push(entry);
+        Retrying { courier, entry }
     }
 }
 
 impl Drop for Retrying<'_> {
     fn drop(&mut self) {
         let mut retrying = self.courier.retrying();
-        if let Some(at) = retrying.iter().position(|since| *since == self.since) {
+        if let Some(at) = retrying.iter().position(|entry| *entry == self.entry) {
             retrying.swap_remove(at);
         }
     }

@@ -43,13 +43,14 @@ impl Watch {
         let since = |since: Option<Instant>| since.map_or(Duration::ZERO, |since| now - since);
         let (used, capacity) = disk.map_or((self.queue.used(), self.queue.bounds().capacity), |disk| disk.level());
         let retried = since(self.courier.retries_since());
+        let given_up = since(self.courier.limited_retries_since());
         let age = disk.map_or_else(|| since(self.queue.waits_since()).max(retried), |disk| disk.age());
         self.counts.queue_age.set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
         [
             Level::new(used.units as f64, capacity.units as f64),
             Level::new(used.bytes as f64, capacity.bytes as f64),
             Level::new(age.as_secs_f64(), limit(self.max_age)),
-            Level::new(retried.as_secs_f64(), limit(self.courier.retry.max_elapsed_time)),
+            Level::new(given_up.as_secs_f64(), limit(self.courier.retry.max_elapsed_time)),
         ]
     }
 }

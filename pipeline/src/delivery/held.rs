@@ -64,6 +64,11 @@ impl Held {
         on_disk.or_else(|| self.fate.as_deref().map(Fate::miss)).is_some()
     }
 
+    /// Whether its sender has it still.
+    pub(super) fn is_kept(&self) -> bool {
+        self.fate.is_some() && self.on_disk.is_none()
+    }
+
     /// Whether its sender sends nothing more before it is delivered.
     pub(super) fn is_last(&self) -> bool {
         self.fate.as_ref().is_some_and(|fate| fate.is_last())

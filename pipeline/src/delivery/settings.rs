@@ -57,6 +57,8 @@ pub struct RetrySettings {
     pub max_interval: Duration,
     /// A batch that is not delivered so long after its first attempt is dropped; zero is never.
     pub max_elapsed_time: Duration,
+    /// The same for what its sender has still, such as the lines of a file: zero unless the config says a limit.
+    pub max_elapsed_of_kept: Duration,
 }
 
 impl Default for RetrySettings {
@@ -68,6 +70,7 @@ impl Default for RetrySettings {
             multiplier: 1.5,
             max_interval: Duration::from_secs(30),
             max_elapsed_time: Duration::from_secs(300),
+            max_elapsed_of_kept: Duration::ZERO,
         }
     }
 }

@@ -4,6 +4,8 @@
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::config::GoDuration;
+use crate::delivery::config::{Given, RetryConfig};
 use crate::fate::{Fate, Settled};
 
 /// Sends a batch whose sender has the data still.
@@ -44,6 +46,32 @@ async fn the_last_batch_before_a_sender_waits_takes_what_waits_along_at_once() {
     tokio::time::sleep(secs(30)).await;
     assert!(next.try_recv().is_err(), "later ones wait again");
     assert_eq!(bench.close(secs(1)).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_its_sender_has_still_is_given_up_only_where_the_config_says_when() {
+    const UNTIL: &str = "slipring_exporter_time_until_drop_seconds";
+    for said in [false, true] {
+        let limit = said.then(|| GoDuration::from_secs(300));
+        let retry = RetryConfig { max_elapsed_time: limit, ..RetryConfig::default() };
+        let config = DeliveryConfig { retry_on_failure: Given::Present(retry), ..DeliveryConfig::default() };
+        let bench = bench(|s| *s = s.clone().overlaid(&config));
+        bench.far.always(Answer::retry("http_503"));
+        let mut told = send(&bench, "a", false).await;
+        tokio::time::sleep(secs(200)).await;
+        let until = crate::testing::series(&bench.world.meter, UNTIL)[0].value;
+        assert_eq!(until <= 100.0, said, "{until}");
+        tokio::time::sleep(secs(3600)).await;
+        assert_eq!(told.try_recv().is_ok(), said);
+        bench.far.always(Answer::Deliver);
+        tokio::time::sleep(secs(60)).await;
+        let (delivered, dropped) = (bench.delivered(), bench.dropped());
+        match said {
+            false => assert_eq!((delivered, dropped, told.await), (vec!["a".to_owned()], vec![], Ok(Settled::Done))),
+            true => assert_eq!((delivered, dropped), (vec![], vec![("retry_exhausted".to_owned(), 1)])),
+        }
+        assert_eq!(bench.close(secs(1)).await, 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]
