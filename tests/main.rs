@@ -29,6 +29,7 @@ mod schema;
 mod signals;
 mod stdin;
 mod tables;
+mod tailed;
 #[cfg(feature = "peers")]
 mod twin;
 mod why_missing;

@@ -62,11 +62,11 @@ impl Header {
         }
     }
 
-    /// Reads the header of a file as far as it is there.
+    /// Reads the header of a file as far as it is there. `trouble` hears of operators that could not work on its lines.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn read(&self, file: &Contents) -> std::io::Result<Read> {
+    pub fn read(&self, file: &Contents, trouble: &mut dyn FnMut(Trouble<'_>)) -> std::io::Result<Read> {
         let bytes = bytes_at(file, 0, MOST)?;
         let mut read = Read::default();
         let mut at = 0;
@@ -82,8 +82,9 @@ impl Header {
             let entry = Entry::new(Value::Text(text), Map::default(), Map::default(), 0);
             let mut held = Held::default();
             let mut around = Around { held: &mut held, place: Position::START, now: Instant::now(), of_path: &[] };
-            self.steps.run(entry, &mut around, &mut Attributes(&mut read.attributes));
-            self.steps.release(None, &mut around, &mut Attributes(&mut read.attributes));
+            let mut out = Attributes { all: &mut read.attributes, trouble };
+            self.steps.run(entry, &mut around, &mut out);
+            self.steps.release(None, &mut around, &mut out);
             at += taken;
         }
         read.end = at as u64;
@@ -94,16 +95,50 @@ impl Header {
 }
 
 /// Takes the attributes of entries.
-struct Attributes<'m>(&'m mut Map<'static>);
+struct Attributes<'m> {
+    all: &'m mut Map<'static>,
+    trouble: &'m mut dyn FnMut(Trouble<'_>),
+}
 
 impl Out for Attributes<'_> {
     fn entry(&mut self, entry: &Entry<'_>) {
         for (key, value) in entry.attributes().iter() {
-            self.0.set(key.to_owned(), value.clone().into_owned());
+            self.all.set(key.to_owned(), value.clone().into_owned());
         }
     }
 
     fn gone(&mut self, _: Gone, _: &Entry<'_>) {}
 
-    fn trouble(&mut self, _: Trouble<'_>) {}
+    fn trouble(&mut self, trouble: Trouble<'_>) {
+        (self.trouble)(trouble);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use pipeline::config::testing;
+    use pipeline::doors::{Clock, Files};
+    use pipeline::testing::VirtualFiles;
+
+    use super::*;
+
+    #[test]
+    fn what_operators_cannot_read_of_a_header_is_said() {
+        let yaml = "include: [/a.log]
+start_at: beginning
+header: { pattern: '^#', metadata_operators: [{ type: regex_parser, regex: '^# (?P<key>\\w+)$' }] }";
+        let config: config::Config = testing::decode(yaml).unwrap();
+        let header = Header::new(&config.header.unwrap(), Encoding::Utf8).unwrap();
+        let files = VirtualFiles::new(Clock::system());
+        files.put("/a.log", "# one\n# t-w-o\nline\n");
+        let (file, mut said) = (Contents::of(files.open(Path::new("/a.log")).unwrap(), false), Vec::new());
+        let read = header.read(&file, &mut |t| said.push(format!("{}: {}", t.operator, t.why))).unwrap();
+        assert_eq!(
+            (read.whole, read.end, read.attributes.get("key").and_then(Value::as_text)),
+            (true, 14, Some("one"))
+        );
+        assert_eq!(said, ["regex_parser: it does not match the regular expression"]);
+    }
 }

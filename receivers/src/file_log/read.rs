@@ -13,11 +13,11 @@ use super::contents::Contents;
 use super::facts::Facts;
 use super::fingerprint::Print;
 use super::format::record::Requests;
+use super::header::Header;
 use super::lines::Piece;
 use super::operators::Trouble;
 use super::progress::Position;
 use super::recorder::{Line, Source, Tally};
-use super::settings::Settings;
 use super::watch::{GONE_PATIENCE, Now, Tail, Watch, print_before};
 
 /// A batch is handed on when it has so many bytes: two of them fit into a push to Loki.
@@ -149,8 +149,12 @@ impl Filler {
         let settings = watch.settings.clone();
         let take_open_line = open_line_is_due(settings.lines.flush_after, tail, now.instant);
         tail.looked = None;
-        if !tail.read_header(&settings, file, at)? {
-            return Ok(());
+        if let Some(header) = settings.header.as_ref().filter(|_| !tail.header_read) {
+            let path = tail.progress.path.clone();
+            let mut trouble = |t: Trouble<'_>| complain(&mut watch.complaints, &t, &path, now.instant);
+            if !tail.read_header(header, file, at, &mut trouble)? {
+                return Ok(());
+            }
         }
         let mut want = settings.buffer_size;
         loop {
@@ -292,10 +296,15 @@ fn open(watch: &mut Watch, mut tail: Tail, now: Instant) -> Option<(Tail, Conten
 }
 
 impl Tail {
-    /// Reads the header, unless that was done; reading begins behind it. Answers whether it is whole.
-    fn read_header(&mut self, settings: &Settings, file: &Contents, at: &mut Position) -> io::Result<bool> {
-        let Some(header) = settings.header.as_ref().filter(|_| !self.header_read) else { return Ok(true) };
-        let read = header.read(file)?;
+    /// Reads the header; reading begins behind it. Answers whether it is whole.
+    fn read_header(
+        &mut self,
+        header: &Header,
+        file: &Contents,
+        at: &mut Position,
+        trouble: &mut dyn FnMut(Trouble<'_>),
+    ) -> io::Result<bool> {
+        let read = header.read(file, trouble)?;
         self.header_read = read.whole;
         if read.whole {
             self.facts.add(read.attributes);
