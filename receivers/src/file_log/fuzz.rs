@@ -11,7 +11,7 @@ use super::encoding::Encoding;
 use super::facts::Facts;
 use super::format::record::Requests;
 use super::lines::{Cutter, Ends, Piece};
-use super::operators::config::{Common, Container, FromTo, Json, Kind, OnError, Parser, Recombine, Regex};
+use super::operators::config::{Common, Container, FromTo, Json, Kind, OnError, Otelcol, Parser, Recombine, Regex};
 use super::operators::config::{Severity, Time, Trace};
 use super::operators::{Held, Operator, Steps};
 use super::progress::Position;
@@ -96,7 +96,15 @@ fn operators() -> Vec<Operator> {
     let words = Regex { common: common(), regex: r"^(?P<first>\S+)\s+(?P<rest>.*)$".to_owned(), ..Regex::default() };
     let to_resource = FromTo { common: common(), from: field("attributes.first"), to: field("resource.first") };
     let to_body = FromTo { common: common(), from: field("attributes.message"), to: field("body.message") };
-    [Kind::JsonParser(json), Kind::RegexParser(words), Kind::Copy(to_resource), Kind::Move(to_body)].map(Tagged).into()
+    let own_log = Otelcol { common: common(), ..Otelcol::default() };
+    let all = [
+        Kind::JsonParser(json),
+        Kind::RegexParser(words),
+        Kind::Otelcol(own_log),
+        Kind::Copy(to_resource),
+        Kind::Move(to_body),
+    ];
+    all.map(Tagged).into()
 }
 
 /// Those that put lines together.

@@ -182,9 +182,14 @@ impl FileLog {
     async fn reader(&self) -> Result<Reader, Error> {
         let (context, settings, at) = (self.context.clone(), self.settings.clone(), self.offsets.clone());
         let reader = spawn_blocking(move || {
-            let Context { id, doors, .. } = &context;
+            let Context { id, doors, data_dir, .. } = &context;
             let place = at.display();
-            let known = match checkpoint::load(&*doors.files, &at) {
+            // A `storage` that is new takes over what was kept before there was one.
+            let load = || match checkpoint::load(&*doors.files, &at)? {
+                None => checkpoint::load(&*doors.files, &checkpoint::path(data_dir, id)),
+                known => Ok(known),
+            };
+            let known = match load() {
                 Ok(known) => {
                     let files = known.as_ref().map(VecDeque::len).unwrap_or_default();
                     tracing::info!(receiver = %id, files, "offsets are kept in {place}");

@@ -162,7 +162,7 @@ impl Action {
             }
             Action::Otelcol { parser, format } => {
                 let value = entry.get(&parser.from).ok_or_else(|| missing(&parser.from))?;
-                let line = otelcol::read(&text_of(value)?, *format)?;
+                let mut line = otelcol::read(&text_of(value)?, *format)?;
                 entry.time = line.time.or(entry.time);
                 if let Some((severity, word)) = line.severity {
                     (entry.severity, entry.severity_text) = (severity, word.into());
@@ -170,8 +170,12 @@ impl Action {
                 if let Some(resource) = line.resource {
                     set(entry, &Field::root(Root::Resource), Value::Map(resource))?;
                 }
-                if let Some(message) = line.message {
-                    set(entry, &Field::root(Root::Body), message)?;
+                let body = Field::root(Root::Body);
+                match line.message {
+                    // The body is a map of everything then.
+                    Some(message) if parser.to.is_within(&body) => line.fields.set("msg", message),
+                    Some(message) => set(entry, &body, message)?,
+                    None => {}
                 }
                 parser.take(entry, Value::Map(line.fields))
             }

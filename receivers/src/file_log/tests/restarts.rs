@@ -45,6 +45,17 @@ async fn offsets_are_kept_where_a_storage_says_or_else_in_the_data_directory() {
         assert!(rig.files.read_small(Path::new(at), 4096).is_ok(), "{at}");
         assert!(rig.files.read_small(Path::new(CHECKPOINT), 4096).is_err());
     }
+    let rig = Rig::new("");
+    rig.files.put("/logs/a.log", numbered(1, 3));
+    let running = rig.start().await;
+    assert_eq!(rig.lines_after(1).await, lines(1, 3));
+    running.stop().await;
+    rig.files.append("/logs/a.log", numbered(4, 4));
+    let rig = Rig { settings: rig.settings.clone() + "\nstorage: file_storage", ..rig };
+    rig.extensions.add(ComponentId::new("file_storage", ""), Arc::new(FileStorage::default()));
+    let running = rig.start().await;
+    assert_eq!(rig.lines_after(1).await, lines(4, 4), "a storage that is new knows what was kept before");
+    running.stop().await;
     let config: Config = testing::decode("include: [/logs/*.log]\nstorage: file_storage/none").unwrap();
     let error = Factory::build(config, Rig::new("").context()).err().unwrap().to_string();
     assert_eq!(error, "storage: 'file_storage/none' is not in service.extensions");

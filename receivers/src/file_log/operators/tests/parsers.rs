@@ -119,6 +119,11 @@ fn the_own_log_of_a_collector_becomes_what_it_says() {
         r#"{"ts":"2026-07-06T22:56:21Z","level":"warn","msg":"Failed","resource":{"service.name":"agent"},"n":"1"}"#,
         r#"body="Failed" n="1" resource.service.name="agent" @time=1783378581000000000 @severity=13:warn"#,
     );
+    check(
+        "operators: [{type: otelcol, parse_to: body}]",
+        "2026-07-06T22:56:21Z info Started {\"n\": \"1\"}",
+        r#"body={n:"1",msg:"Started"} @time=1783378581000000000 @severity=9:info"#,
+    );
     let (entry, troubles) = run("operators: [{type: otelcol, format: console}]", "x");
     assert_eq!(entry, r#"body="x""#);
     assert_eq!(troubles, ["otelcol true: it is no line of a collector's own log"]);
