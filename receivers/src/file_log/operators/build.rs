@@ -140,11 +140,14 @@ impl Building<'_> {
 
     /// What `drop_field` takes out.
     fn drop_fields(&mut self, kind: &Kind, path: &str) -> Option<Vec<Field>> {
-        let (from, to) = match kind {
+        let (from, to): (Vec<Field>, _) = match kind {
             Kind::TimeParser(c) if c.drop_field => (c.time.parse_from.iter().cloned().collect(), None),
             Kind::SeverityParser(c) if c.drop_field => (c.severity.parse_from.iter().cloned().collect(), None),
             Kind::ScopeNameParser(c) if c.drop_field => (c.from.parse_from.iter().cloned().collect(), None),
-            Kind::TraceParser(c) if c.drop_field => (TraceReader::build(&c.trace, &trace_places()).places(), None),
+            // It takes out what it has read, which need not be all.
+            Kind::TraceParser(c) if c.drop_field => {
+                (TraceReader::build(&c.trace, &trace_places()).places().cloned().collect(), None)
+            }
             _ => match kind.parser().filter(|parser| parser.drop_field) {
                 Some(parser) => (vec![parser.parse_from.clone()], Some(&parser.parse_to)),
                 None => return Some(Vec::new()),
@@ -162,7 +165,7 @@ impl Building<'_> {
             self.say(format!("{path}.drop_field"), message);
             return None;
         }
-        Some(from)
+        Some(if matches!(kind, Kind::TraceParser(_)) { Vec::new() } else { from })
     }
 
     /// A text with expressions in it.
@@ -239,7 +242,9 @@ impl Building<'_> {
             }
             Kind::TimeParser(c) => Action::Time(Time::build(&c.time, path, &mut self.problems)?),
             Kind::SeverityParser(c) => Action::Severity(SeverityReader::build(&c.severity, path, &mut self.problems)?),
-            Kind::TraceParser(c) => Action::Trace(TraceReader::build(&c.trace, &trace_places())),
+            Kind::TraceParser(c) => {
+                Action::Trace(TraceReader::build(&c.trace, &trace_places()).that_drops(c.drop_field))
+            }
             Kind::ScopeNameParser(c) => {
                 Action::ScopeName { from: self.required(c.from.parse_from.as_ref(), path, "parse_from")? }
             }

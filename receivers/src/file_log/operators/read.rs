@@ -154,6 +154,7 @@ pub struct TraceReader {
     trace_id: Vec<Field>,
     span_id: Vec<Field>,
     trace_flags: Vec<Field>,
+    drops: bool,
 }
 
 impl TraceReader {
@@ -167,25 +168,37 @@ impl TraceReader {
             trace_id: places(&config.trace_id.parse_from, "trace_id"),
             span_id: places(&config.span_id.parse_from, "span_id"),
             trace_flags: places(&config.trace_flags.parse_from, "trace_flags"),
+            drops: false,
         }
     }
 
+    /// The same, which takes out what it has read, or not.
+    #[must_use]
+    pub fn that_drops(self, drops: bool) -> TraceReader {
+        TraceReader { drops, ..self }
+    }
+
     /// Where it looks.
-    pub fn places(&self) -> Vec<Field> {
-        self.trace_id.iter().chain(&self.span_id).chain(&self.trace_flags).cloned().collect()
+    pub fn places(&self) -> impl Iterator<Item = &Field> {
+        self.trace_id.iter().chain(&self.span_id).chain(&self.trace_flags)
     }
 
-    /// Reads what is there and is hex of the right length. Anything else, such as Dynamo's decimal span ids, is left where
-    /// it is and is no error.
+    /// Reads what is there and is hex of the right length, and takes it out if it is told to. Anything else, such as Dynamo's
+    /// decimal span ids, is left where it is and is no error.
     pub fn read(&self, entry: &mut Entry<'_>) {
-        entry.trace_id = find(entry, &self.trace_id, trace_id);
-        entry.span_id = find(entry, &self.span_id, span_id);
-        entry.trace_flags = find(entry, &self.trace_flags, trace_flags);
+        entry.trace_id = self.find(entry, &self.trace_id, trace_id);
+        entry.span_id = self.find(entry, &self.span_id, span_id);
+        entry.trace_flags = self.find(entry, &self.trace_flags, trace_flags);
     }
-}
 
-fn find<T>(entry: &Entry<'_>, places: &[Field], read: fn(&str) -> Option<T>) -> Option<T> {
-    places.iter().find_map(|place| entry.get(place)?.as_text().and_then(read))
+    fn find<T>(&self, entry: &mut Entry<'_>, places: &[Field], read: fn(&str) -> Option<T>) -> Option<T> {
+        let of = |place: &Field| entry.get(place)?.as_text().and_then(read);
+        let (place, found) = places.iter().find_map(|place| Some((place, of(place)?)))?;
+        if self.drops {
+            _ = entry.remove(place);
+        }
+        Some(found)
+    }
 }
 
 /// A setting that must be there.

@@ -32,6 +32,11 @@ fn what_was_parsed_is_taken_out_where_that_is_asked_for() {
             "4bf92f3577b34da6a3ce929d0e0e4736",
             r#"body="4bf92f3577b34da6a3ce929d0e0e4736" @trace=4bf92f3577b34da6a3ce929d0e0e4736"#,
         ),
+        (
+            "type: trace_parser, span_id: {parse_from: attributes.in}, drop_field: true",
+            "549755813889",
+            r#"body="549755813889" in="549755813889""#,
+        ),
         ("type: uri_parser, parse_from: attributes.in, drop_field: true, if: 'false'", "/a", r#"body="/a" in="/a""#),
     ] {
         let yaml = format!("operators: [{{type: copy, from: body, to: attributes.in}}, {{{operator}}}]");
