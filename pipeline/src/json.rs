@@ -1,10 +1,14 @@
 //! Reads JSON text that is no OTLP, such as log lines, once, in place: the members of an object as slices, nothing built. Lenient where leniency
 //! loses nothing (raw control characters in strings, the inside of nested values); strict about what ends where.
 
+mod marks;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use memchr::memchr2;
+
+pub use marks::Marks;
 
 /// Why text is not the JSON it should be, and at which byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
