@@ -19,7 +19,7 @@ use crate::processors::per_item;
 const TRACES: usize = 50;
 const RECORDS: usize = 1000;
 
-/// Runs every case for a while and prints a table.
+/// Runs every case, or those whose names have `--only TEXT` in them, for a while and prints a table.
 ///
 /// # Errors
 /// When a config or a batch is not taken.
@@ -32,7 +32,8 @@ pub fn run(options: &Options) -> Result<(), String> {
         ("ids by request, four facts each", Ids::ByRequest, "wait: 0s"),
     ];
     println!("| trace_correlation | ns a record | bytes in | bytes out |\n| --- | --- | --- | --- |");
-    for (name, ids, config) in cases {
+    let only = options.text("only", "");
+    for (name, ids, config) in cases.into_iter().filter(|(name, ..)| name.contains(only)) {
         let world = World::new();
         let context = world.context("trace_correlation");
         let stage = |signal| -> Result<(Arc<Last>, Arc<dyn Consumer>), String> {

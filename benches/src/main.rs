@@ -62,6 +62,7 @@ usage: cargo run --release -p benches -- <scenario> [options]
              --slipring PATH            (target/release/slipring)
   correlation  trace_correlation alone, in nanoseconds a log record looked up
              --milliseconds N           for each (500)
+             --only PART                those whose name contains it
 ";
 
 #[global_allocator]
