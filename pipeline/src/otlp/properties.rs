@@ -409,7 +409,10 @@ proptest! {
         let edited = edit::items(signal, &request, |_, item, out| {
             n += 1;
             match n % 3 {
-                0 => Ok(Change::Keep),
+                0 => {
+                    out.raw(item);
+                    Ok(Change::Keep)
+                }
                 1 => {
                     out.raw(item);
                     Ok(Change::Replace)

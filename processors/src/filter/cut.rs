@@ -17,6 +17,7 @@ use super::names::Samples;
 /// When the metric is malformed.
 pub fn cut(metric: &Metric<'_>, keep: Samples, is_scraped: bool, out: &mut Writer) -> Result<Change, WireError> {
     let Samples { own, total, bucket, sum, count } = keep;
+    let before = out.len();
     let whole = |keeps: bool| Ok(if keeps { Change::Keep } else { Change::Drop });
     match metric.kind {
         MetricKind::Empty | MetricKind::Gauge | MetricKind::ExponentialHistogram => return whole(own),
@@ -54,7 +55,7 @@ pub fn cut(metric: &Metric<'_>, keep: Samples, is_scraped: bool, out: &mut Write
             }
         },
     }
-    Ok(if out.is_empty() { Change::Drop } else { Change::Split })
+    Ok(if out.len() == before { Change::Drop } else { Change::Split })
 }
 
 /// The metric with one field less in each of its points.

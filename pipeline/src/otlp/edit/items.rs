@@ -28,8 +28,8 @@ pub enum Change {
 }
 
 /// Shows every span, metric or log record to `change`, which may write what takes its place, for which
-/// [`Writer::fields_except`] carries over what stays. Answers `None` when everything stays. Scopes and resources that
-/// hold nothing afterwards go too.
+/// [`Writer::fields_except`] carries over what stays. In the writer stands what was written for others before: it is to be
+/// written behind that. Answers `None` when everything stays. Scopes and resources that hold nothing afterwards go too.
 ///
 /// # Errors
 /// When an envelope is malformed, and the errors of `change`.
@@ -39,43 +39,49 @@ pub fn items<'a>(
     mut change: impl FnMut(&Place<'a>, &'a [u8], &mut Writer) -> Result<Change, WireError>,
 ) -> Result<Option<Edited>, WireError> {
     let mut splice = Splice::new(request);
-    let mut out = Writer::new();
     let mut edited = Edited::default();
     let count = |item: &[u8]| if signal == Signal::Metrics { count::points(item) } else { Ok(1) };
     each_item(&mut splice, request, true, |splice, place, field, item| {
-        out.clear();
-        match change(place, item, &mut out)? {
-            Change::Keep => Ok(Fate::Stays),
+        let from = splice.writer().len();
+        let change = change(place, item, splice.writer())?;
+        let to = splice.writer().len();
+        let written = |splice: &mut Splice<'_>| count(&splice.writer().as_slice()[from..to]);
+        match change {
+            Change::Keep => {
+                splice.writer().truncate(from);
+                Ok(Fate::Stays)
+            }
             Change::Drop => {
+                splice.writer().truncate(from);
                 edited.items_removed += count(item)?;
                 Ok(Fate::Goes)
             }
             Change::Replace => {
-                let (before, after) = (count(item)?, count(out.as_slice())?);
+                let (before, after) = (count(item)?, written(splice)?);
                 edited.items_removed += before.saturating_sub(after);
                 edited.items_added += after.saturating_sub(before);
                 let inside = splice.enter(field, item);
-                splice.insert(item, out.as_slice());
+                splice.insert_written(item, from, to);
                 splice.leave(&inside);
                 Ok(Fate::Stays)
             }
             Change::Append => {
                 if signal == Signal::Metrics {
-                    edited.items_added += count(out.as_slice())?;
+                    edited.items_added += written(splice)?;
                 }
                 let inside = splice.enter(field, item);
-                splice.insert(&item[item.len()..], out.as_slice());
+                splice.insert_written(&item[item.len()..], from, to);
                 splice.leave(&inside);
                 Ok(Fate::Stays)
             }
             Change::Split => {
                 let (before, mut after) = (count(item)?, 0);
-                for new in Repeated::<&[u8]>::new(out.as_slice(), scope_group::ITEMS) {
+                for new in Repeated::<&[u8]>::new(&splice.writer().as_slice()[from..to], scope_group::ITEMS) {
                     after += count(new?)?;
                 }
                 edited.items_removed += before.saturating_sub(after);
                 edited.items_added += after.saturating_sub(before);
-                splice.insert(field.raw, out.as_slice());
+                splice.insert_written(field.raw, from, to);
                 Ok(Fate::Stays)
             }
         }
