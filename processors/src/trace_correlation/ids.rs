@@ -8,7 +8,7 @@ use pipeline::otlp::WireError;
 use pipeline::otlp::hex::from_hex;
 use pipeline::otlp::view::AnyValue;
 
-use super::json::{self, Value};
+use super::json;
 
 /// A trace's id, never all zero.
 pub type TraceId = [u8; 16];
@@ -40,9 +40,12 @@ impl<'a> Said<'a> {
     #[inline]
     pub fn field(&mut self, key: &str, value: &'a str) {
         // Most keys are none that matters, and comparing each with all that do takes longer than reading them.
-        if !may_be_known(key.as_bytes()) {
-            return;
+        if may_be_known(key.as_bytes()) {
+            self.known_field(key, value);
         }
+    }
+
+    fn known_field(&mut self, key: &str, value: &'a str) {
         match key {
             "trace_id" | "traceId" | "traceid" | "trace.id" | "otelTraceID" => set(&mut self.trace, || id(value)),
             "span_id" | "spanId" | "spanid" | "span.id" | "otelSpanID" => set(&mut self.span, || id(value)),
@@ -87,11 +90,7 @@ impl<'a> Said<'a> {
 
     fn text(&mut self, text: &'a str) {
         let mut found = Said::default();
-        let is_object = json::members(text, |key, value| {
-            if let Value::Text(value) = value {
-                found.field(key, value);
-            }
-        });
+        let is_object = json::texts(text, may_be_known, |key, value| found.known_field(key, value));
         *self = if is_object { found } else { Said::default() };
         if !is_object {
             self.take_over(text_between_others(text));
@@ -132,6 +131,7 @@ impl Lacks {
 const LENS: u64 = 1 << 3 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 17;
 
 /// A length as a bit; the last is for all that are longer.
+#[inline(always)]
 pub fn len_bit(len: usize) -> u64 {
     1 << len.min(63)
 }
