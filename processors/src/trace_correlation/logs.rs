@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::mem::size_of;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use pipeline::Signal;
 use pipeline::batch::Batch;
 use pipeline::otlp::WireError;
@@ -67,6 +68,16 @@ struct Known {
     id: TraceId,
     has_root: bool,
     facts: Arc<Facts>,
+    /// All facts, one behind the other, for the records that have none of them.
+    all: Vec<u8>,
+}
+
+impl Known {
+    /// Its facts, which were left out while the memory was locked.
+    fn joined(mut self) -> Known {
+        self.all = self.facts.iter().flatten().map(|fact| &*fact.field).collect::<Vec<_>>().concat();
+        self
+    }
 }
 
 impl Looked {
@@ -175,6 +186,8 @@ impl Looked {
             return Ok((batch, Errors(Vec::new())));
         }
         let (traces, requests) = memory.with(|state| self.known(choice, state));
+        let traces: Vec<_> = traces.into_iter().map(Known::joined).collect();
+        let requests: Vec<_> = requests.into_iter().map(|known| known.map(Known::joined)).collect();
         let of = |record: &Record| {
             let named = traces.get(record.trace as usize);
             named.or_else(|| record.requests.iter().find_map(|number| requests.get(*number as usize)?.as_ref()))
@@ -213,7 +226,7 @@ impl Looked {
                 if choice.wants_roots() && !trace.has_root {
                     trace.unserved += records;
                 }
-                Known { id, has_root: trace.has_root, facts: trace.facts.clone() }
+                Known { id, has_root: trace.has_root, facts: trace.facts.clone(), all: Vec::new() }
             })
         };
         let traces = self.traces.iter().map(|(id, records)| look_up(state, *id, *records)).collect();
@@ -254,7 +267,11 @@ impl Record {
             }
         }
         let mut is_changed = gives_trace;
-        for (number, fact) in known.facts.iter().enumerate() {
+        if self.has == 0 {
+            out.raw(&known.all);
+            is_changed |= !known.all.is_empty();
+        }
+        for (number, fact) in known.facts.iter().enumerate().filter(|_| self.has != 0) {
             if let Some(fact) = fact
                 && self.has >> number & 1 == 0
             {
@@ -298,8 +315,9 @@ impl Errors {
 struct Reading<'c, 'a> {
     choice: &'c Choice,
     looked: Looked,
-    traces: HashMap<TraceId, u32>,
-    requests: HashMap<(By, &'a str), u32>,
+    /// For one batch, with seeds of its own: those who choose the ids cannot learn them.
+    traces: HashMap<TraceId, u32, RandomState>,
+    requests: HashMap<(By, &'a str), u32, RandomState>,
     /// The requests that each trace is, as the last record has said, the server's id and the client's.
     learned: Vec<[Option<&'a str>; 2]>,
     last: Option<(TraceId, u32)>,
