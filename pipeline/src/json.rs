@@ -64,12 +64,13 @@ pub enum Raw<'a> {
 pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
+    marks: Marks,
 }
 
 impl<'a> Scanner<'a> {
     /// At the start of the text.
     pub fn new(text: &'a str) -> Scanner<'a> {
-        Scanner { text, at: 0 }
+        Scanner { text, at: 0, marks: Marks::default() }
     }
 
     /// The next byte that is no white space, without taking it.
@@ -141,7 +142,7 @@ impl<'a> Scanner<'a> {
     pub fn string(&mut self) -> Result<Str<'a>, JsonError> {
         self.expect(b'"', "a string should start here")?;
         let start = self.at;
-        match quote_or_backslash(self.text.as_bytes(), start) {
+        match self.marks.next(self.text.as_bytes(), start) {
             Some(end) if self.text.as_bytes()[end] == b'"' => {
                 self.at = end + 1;
                 Ok(Str { raw: &self.text[start..end], escaped: false })
@@ -154,7 +155,7 @@ impl<'a> Scanner<'a> {
     /// The rest of a string from its first backslash on.
     fn escaped_string(&mut self, start: usize, first: usize) -> Result<Str<'a>, JsonError> {
         let mut from = first + 2;
-        while let Some(found) = quote_or_backslash(self.text.as_bytes(), from) {
+        while let Some(found) = self.marks.next(self.text.as_bytes(), from) {
             if self.text.as_bytes()[found] == b'"' {
                 self.at = found + 1;
                 return Ok(Str { raw: &self.text[start..found], escaped: true });
@@ -173,7 +174,7 @@ impl<'a> Scanner<'a> {
         // Most are strings right behind the colon.
         let bytes = self.text.as_bytes();
         if bytes.get(self.at) == Some(&b'"')
-            && let Some(end) = quote_or_backslash(bytes, self.at + 1)
+            && let Some(end) = self.marks.next(bytes, self.at + 1)
             && bytes[end] == b'"'
             && let Some(raw) = self.text.get(self.at + 1..end)
         {

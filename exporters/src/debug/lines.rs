@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use pipeline::otlp::hex::write_hex;
 use pipeline::otlp::view::{
     ExponentialPoint, HistogramPoint, KeyValues, LogRecord, Metric, MetricKind, NO_RECORDED_VALUE, Number, NumberPoint,
     Span, SummaryPoint, resources,
@@ -164,10 +165,6 @@ fn write_attributes(out: &mut String, separator: &str, attributes: KeyValues<'_>
         plain::write_text(out, attribute.value)?;
     }
     Ok(())
-}
-
-fn write_hex(out: &mut String, bytes: &[u8]) {
-    bytes.iter().for_each(|byte| write!(out, "{byte:02x}").unwrap_or_default());
 }
 
 /// Everything in the batch, in the frame's text form.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use pipeline::Batch;
 use pipeline::otlp::WireError;
-use pipeline::otlp::view::{AnyValue, KeyValue, LogRecord, ResourceGroup, ScopeGroup, resources};
+use pipeline::otlp::view::{AnyValue, KeyValue, LogRecord, ResourceGroup, ScopeGroup, View, resources};
 
 use super::MOST_ROOM;
 use super::adjusted::Adjusted;
@@ -16,7 +16,7 @@ use super::line::{Around, pieces};
 use super::listed::Listed;
 use super::metadata::{Ids, Metadata};
 use super::newest::{Times, is_behind};
-use super::place::Place;
+use super::place::{Place, is_same};
 use super::streams::{Line, Span, StreamId, Streams};
 use crate::dropped::Dropped;
 use crate::plain;
@@ -50,6 +50,7 @@ pub fn convert<'a>(
         skips_shown: false,
         scope: ("", ""),
         attributes: Vec::new(),
+        seen: None,
         key: String::new(),
         line: String::new(),
         metadata: Metadata::default(),
@@ -88,6 +89,8 @@ struct Converter<'a, 's> {
     scope: (&'a str, &'a str),
     /// Attributes of the record, without hints.
     attributes: Vec<KeyValue<'a>>,
+    /// One of the record before: where records show their attributes, those beside are the same from record to record.
+    seen: Option<KeyValue<'a>>,
     /// What decides the stream of a record, beside its resource.
     key: String,
     line: String,
@@ -141,8 +144,17 @@ impl<'a> Converter<'a, '_> {
         if self.skips_shown {
             self.attributes.clear();
             // Those that say how the record is to be treated are looked at in any case.
-            let is_left_out = |key: &[u8]| key.first() != Some(&b'l') || (key != b"level" && !hints::may_be(key));
-            let record = LogRecord::with_attributes_but(record, &mut self.attributes, is_left_out)?;
+            let is_other = |attribute| match KeyValue::plain_key_start(attribute) {
+                Some(b'l') => KeyValue::plain_key(attribute).is_some_and(|key| key != b"level" && !hints::may_be(key)),
+                first => first.is_some(),
+            };
+            let (attributes, seen) = (&mut self.attributes, &mut self.seen);
+            let record = LogRecord::with_each_attribute(record, |attribute, before_times| {
+                if !(before_times && is_other(attribute)) {
+                    attributes.push(view_once(attribute, seen)?);
+                }
+                Ok(())
+            })?;
             if !self.attributes.iter().any(|attribute| hints::may_be(attribute.key.as_bytes())) {
                 return Ok((record, Rc::clone(&self.resource_hints), true));
             }
@@ -416,6 +428,14 @@ impl<'a> Converter<'a, '_> {
         let own = self.attributes.iter().rfind(|a| a.key == "level").and_then(|a| a.value.as_text());
         let named = || Some(record.severity_text).filter(|text| !text.is_empty());
         own.or_else(|| severity(record.severity_number)).or_else(named)
+    }
+}
+
+/// An attribute, read unless it is the one that was `seen` last.
+fn view_once<'a>(raw: &'a [u8], seen: &mut Option<KeyValue<'a>>) -> Result<KeyValue<'a>, WireError> {
+    match seen {
+        Some(known) if is_same(known.raw, raw) => Ok(*known),
+        _ => KeyValue::view(raw).inspect(|attribute| *seen = Some(*attribute)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use pipeline::otlp::WireError;
+use pipeline::otlp::hex::write_hex;
 use pipeline::otlp::view::{AnyValue, KeyValue, LogRecord};
 
 use super::config::Format;
@@ -156,23 +157,6 @@ impl Pairs<'_> {
         }
         Ok(())
     }
-}
-
-/// Appends bytes in hexadecimal.
-pub fn write_hex(out: &mut String, bytes: &[u8]) {
-    out.reserve(bytes.len() * 2);
-    for byte in bytes {
-        let [high, low] = hex_digits(*byte);
-        out.push(char::from(high));
-        out.push(char::from(low));
-    }
-}
-
-/// The two hexadecimal digits of a byte.
-#[inline]
-pub fn hex_digits(byte: u8) -> [u8; 2] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
 }
 
 /// The pieces of a line of at most so many bytes, cut between characters. An empty line is one piece.

@@ -4,12 +4,13 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use pipeline::otlp::WireError;
+use pipeline::otlp::hex::{to_hex, write_hex};
 use pipeline::otlp::view::{AnyValue, LogRecord};
 use pipeline::otlp::write::{Writer, field_len};
 use smallvec::SmallVec;
 
 use super::labels::write_legal_name;
-use super::line::{Around, hex_digits, write_hex};
+use super::line::Around;
 use crate::plain;
 
 /// Loki's limits for an entry.
@@ -46,18 +47,18 @@ impl Ids {
 
     /// Writes them as the fields of an `EntryAdapter` that [`Metadata`] makes of them.
     pub fn write(self, out: &mut Writer) {
-        let mut digits = [[0; 2]; 16];
-        let mut pair = |name: &str, id: &[u8]| {
-            let digits = &mut digits[..id.len()];
-            digits.iter_mut().zip(id).for_each(|(digits, byte)| *digits = hex_digits(*byte));
-            let value = digits.as_flattened();
-            out.header(STRUCTURED_METADATA, field_len(NAME, name.len()) + field_len(VALUE, value.len()));
-            out.text(NAME, name);
-            out.bytes(VALUE, value);
-        };
-        self.trace.inspect(|id| pair(TRACE_ID, id));
-        self.span.inspect(|id| pair(SPAN_ID, id));
+        self.trace.inspect(|id| write_id(TRACE_ID, id, out));
+        self.span.inspect(|id| write_id(SPAN_ID, id, out));
     }
+}
+
+#[inline(always)]
+fn write_id<const N: usize>(name: &str, id: &[u8; N], out: &mut Writer) {
+    let value = to_hex(id);
+    let value = value.as_flattened();
+    out.header(STRUCTURED_METADATA, field_len(NAME, name.len()) + field_len(VALUE, value.len()));
+    out.text(NAME, name);
+    out.bytes(VALUE, value);
 }
 
 const TRACE_ID: &str = "trace_id";

@@ -4,10 +4,9 @@ use std::fmt::Write;
 
 use memchr::memmem;
 use pipeline::otlp::WireError;
+use pipeline::otlp::hex::{to_hex, write_hex};
 use pipeline::otlp::view::{KeyValue, LogRecord};
 use serde::Deserialize;
-
-use super::line::write_hex;
 
 /// `preset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -64,9 +63,7 @@ impl Preset {
     /// When the id is of a wrong length.
     pub fn is_complete(self, line: &str, record: &LogRecord<'_>) -> Result<bool, WireError> {
         let Some(id) = record.trace_id()? else { return Ok(true) };
-        let mut hex = String::with_capacity(32);
-        write_hex(&mut hex, &id);
-        Ok(memmem::find(line.as_bytes(), hex.as_bytes()).is_some())
+        Ok(memmem::find(line.as_bytes(), to_hex(&id).as_flattened()).is_some())
     }
 
     /// Adds the trace id to a line that has it not: as a member of an object, or behind the text.

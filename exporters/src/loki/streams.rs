@@ -40,19 +40,24 @@ pub struct StreamId(usize);
 #[derive(Default)]
 pub struct Streams<'a> {
     tenants: Vec<String>,
-    streams: Vec<Stream>,
+    streams: Vec<Stream<'a>>,
     known: HashMap<(usize, String), StreamId>,
     label_bytes: usize,
     entry_bytes: usize,
     /// What entries have beside bodies: structured metadata, and lines that were made.
     written: Writer,
+    /// All of them, once they are in order.
     entries: Vec<Entry<'a>>,
+    /// How many of them there may be.
+    expected: usize,
 }
 
-struct Stream {
+struct Stream<'a> {
     tenant: usize,
     key: u64,
     labels: String,
+    /// Until all are put in order.
+    entries: Vec<Entry<'a>>,
 }
 
 /// A place in what was written.
@@ -79,6 +84,8 @@ struct Entry<'a> {
     line: Line<'a>,
     /// Fields of an `EntryAdapter`: the ids, and what else there is.
     metadata: [Span; 2],
+    /// Bytes of the `EntryAdapter`.
+    bytes: usize,
     /// 1 for the first piece of a record, else 0.
     items: usize,
 }
@@ -123,9 +130,9 @@ impl<'a> Line<'a> {
 }
 
 impl<'a> Streams<'a> {
-    /// None, with a buffer to write into and room for so many entries.
+    /// None, with a buffer to write into, of about so many entries.
     pub fn onto(buffer: Vec<u8>, entries: usize) -> Streams<'a> {
-        Streams { written: Writer::onto(buffer), entries: Vec::with_capacity(entries), ..Streams::default() }
+        Streams { written: Writer::onto(buffer), expected: entries, ..Streams::default() }
     }
 
     /// The buffer, to be used again.
@@ -143,7 +150,9 @@ impl<'a> Streams<'a> {
             // Once here and once in the table.
             self.label_bytes += labels.len() * 2;
             let key = newest::key(&self.tenants[*tenant], labels);
-            self.streams.push(Stream { tenant: *tenant, key, labels: labels.clone() });
+            // The first stream is often the only one, or that of nearly all entries.
+            let entries = Vec::with_capacity(if self.streams.is_empty() { self.expected } else { 0 });
+            self.streams.push(Stream { tenant: *tenant, key, labels: labels.clone(), entries });
             StreamId(self.streams.len() - 1)
         })
     }
@@ -179,23 +188,29 @@ impl<'a> Streams<'a> {
     /// Adds an entry with its encoded structured metadata; `items` is 1 for the first entry of a record.
     pub fn push(&mut self, stream: StreamId, time: u64, items: usize, line: Line<'a>, metadata: [Span; 2]) {
         self.entry_bytes += line.len() + metadata[0].len() + metadata[1].len();
-        self.entries.push(Entry { stream: stream.0, time, line, metadata, items });
+        self.streams[stream.0].entries.push(Entry { stream: stream.0, time, line, metadata, bytes: 0, items });
     }
 
     /// Orders what was pushed; moves entries of a stream with the same time apart if that is asked for.
     pub fn order(&mut self, unique_timestamps: bool) {
-        let key = |e: &Entry<'_>| (self.streams[e.stream].tenant, e.stream, e.time);
-        if !self.entries.is_sorted_by_key(key) {
-            self.entries.sort_by_key(key);
-        }
-        if unique_timestamps {
-            for i in 1..self.entries.len() {
-                let before = self.entries[i - 1];
-                let entry = &mut self.entries[i];
-                if entry.stream == before.stream && entry.time <= before.time {
-                    entry.time = before.time + 1;
-                }
+        let count: usize = self.streams.iter().map(|stream| stream.entries.len()).sum();
+        let mut streams: Vec<_> = self.streams.iter_mut().collect();
+        streams.sort_by_key(|stream| stream.tenant);
+        for stream in streams {
+            let mut entries = std::mem::take(&mut stream.entries);
+            if !entries.is_sorted_by_key(|entry| entry.time) {
+                entries.sort_by_key(|entry| entry.time);
             }
+            for i in 1..if unique_timestamps { entries.len() } else { 0 } {
+                entries[i].time = entries[i].time.max(entries[i - 1].time.saturating_add(1));
+            }
+            entries.iter_mut().for_each(Entry::measure);
+            if entries.len() == count {
+                self.entries = entries;
+                return;
+            }
+            self.entries.reserve_exact(count - self.entries.len());
+            self.entries.append(&mut entries);
         }
     }
 
@@ -210,7 +225,7 @@ impl<'a> Streams<'a> {
         let runs: Vec<_> = entries
             .chunk_by(|a, b| a.stream == b.stream)
             .map(|run| {
-                let bytes = run.iter().map(|entry| field_len(fields::ENTRIES, entry.len())).sum::<usize>();
+                let bytes = run.iter().map(|entry| field_len(fields::ENTRIES, entry.bytes)).sum::<usize>();
                 (run, field_len(fields::LABELS, labels(run).len()) + bytes)
             })
             .collect();
@@ -246,7 +261,7 @@ impl<'a> Streams<'a> {
 
     fn write_entry(&self, out: &mut Writer, entry: &Entry<'_>) {
         let (seconds, nanos) = entry.timestamp();
-        out.header(fields::ENTRIES, entry.len());
+        out.header(fields::ENTRIES, entry.bytes);
         out.header(fields::TIMESTAMP, timestamp_len(seconds, nanos));
         out.varint(fields::SECONDS, seconds);
         out.varint(fields::NANOS, nanos);
@@ -273,10 +288,10 @@ impl Entry<'_> {
         field_len(fields::LINE, self.line.len()) + self.metadata[0].len() + self.metadata[1].len()
     }
 
-    /// Bytes of the `EntryAdapter`.
-    fn len(&self) -> usize {
+    /// Fills in its bytes.
+    fn measure(&mut self) {
         let (seconds, nanos) = self.timestamp();
-        field_len(fields::TIMESTAMP, timestamp_len(seconds, nanos)) + self.inside_len()
+        self.bytes = field_len(fields::TIMESTAMP, timestamp_len(seconds, nanos)) + self.inside_len();
     }
 }
 

@@ -1,8 +1,7 @@
 //! Exemplars of a point, and the labels that they have in Prometheus' language.
 
-use std::fmt::Write;
-
 use pipeline::otlp::WireError;
+use pipeline::otlp::hex::digits;
 use pipeline::otlp::view::{Exemplar, Repeated};
 
 use super::names::Namer;
@@ -72,8 +71,8 @@ pub fn labels(exemplar: &Exemplar<'_>, namer: Option<&Namer>) -> Result<Vec<(Str
             labels.push((name, value));
         }
     }
-    let trace_id = exemplar.trace_id()?.map(|id| ("trace_id".to_owned(), hex(&id)));
-    let span_id = exemplar.span_id()?.map(|id| ("span_id".to_owned(), hex(&id)));
+    let trace_id = exemplar.trace_id()?.map(|id| ("trace_id".to_owned(), digits(&id).map(char::from).collect()));
+    let span_id = exemplar.span_id()?.map(|id| ("span_id".to_owned(), digits(&id).map(char::from).collect()));
     let ids = || trace_id.iter().chain(&span_id);
     let characters: usize = ids().chain(&labels).map(|(n, v)| n.chars().count() + v.chars().count()).sum();
     if characters > MOST_CHARACTERS {
@@ -84,11 +83,4 @@ pub fn labels(exemplar: &Exemplar<'_>, namer: Option<&Namer>) -> Result<Vec<(Str
     labels.sort();
     labels.dedup_by(|a, b| a.0 == b.0);
     Ok(labels)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        write!(out, "{byte:02x}").unwrap_or_default();
-        out
-    })
 }

@@ -325,7 +325,6 @@ impl Writer {
         const VALUE: u8 = (key_value::VALUE << 3 | LEN) as u8;
         const STRING: u8 = (any_value::STRING << 3 | LEN) as u8;
         let (len, inside) = (text.len() as u8, key.len() as u8 + text.len() as u8 + 4);
-        self.out.reserve(usize::from(inside) + 2);
         self.out.extend_from_slice(&[(number << 3 | LEN) as u8, inside]);
         self.out.extend_from_slice(key);
         self.out.extend_from_slice(&[VALUE, len + 2, STRING, len]);

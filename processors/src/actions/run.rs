@@ -6,6 +6,7 @@ use pipeline::Metadata;
 use pipeline::config::re2;
 use pipeline::otlp::WireError;
 use pipeline::otlp::edit::{Attributes, When};
+use pipeline::otlp::hex::write_hex;
 use pipeline::otlp::view::{AnyValue, View};
 use pipeline::otlp::write::Writer;
 use regex::Regex;
@@ -251,9 +252,9 @@ fn hash(attributes: &mut Attributes<'_>, key: &str) -> Result<(), WireError> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digest = digest(&SHA256, bytes);
-    digest.as_ref().iter().flat_map(|b| [b >> 4, b & 15]).map(|d| char::from(DIGITS[usize::from(d)])).collect()
+    let mut digits = String::new();
+    write_hex(&mut digits, digest(&SHA256, bytes).as_ref());
+    digits
 }
 
 /// Writes what the named groups match; a group that takes no part becomes an empty text.

@@ -1,6 +1,7 @@
 //! What stands in the place of what is masked: asterisks, or a hash by which equal values can still be told.
 
 use md5::{Digest, Md5};
+use pipeline::otlp::hex::write_hex;
 use ring::{digest, hmac};
 use sha3::Sha3_256;
 
@@ -59,6 +60,7 @@ impl Mask {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|d| char::from(DIGITS[usize::from(d)])).collect()
+    let mut digits = String::new();
+    write_hex(&mut digits, bytes);
+    digits
 }

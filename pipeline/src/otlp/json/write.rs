@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use smallvec::SmallVec;
 
+use super::super::hex::digits;
 use super::super::schema::{Cardinality, FieldType, Kind, Type};
 use super::super::wire::{Field, Fields, Value, WireError, read_varint};
 
@@ -150,8 +151,7 @@ fn double(value: f64, out: &mut Vec<u8>) {
 }
 
 fn hex(bytes: &[u8], out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
-    out.extend(bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]));
+    out.extend(digits(bytes));
     out.push(b'"');
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use smallvec::SmallVec;
 
 use super::super::fields::{any_value, key_value, metric, request, resource_group, scope_group, status};
+use super::super::hex::write_hex;
 use super::super::schema::{Cardinality, FieldType, Kind, Type};
 use super::super::wire::{Field, Fields, Value, WireError, read_varint};
 use super::names::{DATA, is_named, is_time, is_word, keyword, short};
@@ -236,7 +237,7 @@ fn value(known: &FieldType, value: Value<'_>, out: &mut String) -> Result<(), Wi
         Kind::Bytes => {
             out.push('x');
             out.push('"');
-            hex(value.bytes()?, out);
+            write_hex(out, value.bytes()?);
             out.push('"');
         }
         Kind::TraceId | Kind::SpanId => id(value.bytes()?, out),
@@ -381,7 +382,7 @@ fn double(value: f64, out: &mut String) {
 /// An id, without the zeros in front if they are more than half of it.
 fn id(bytes: &[u8], out: &mut String) {
     let mut digits = String::new();
-    hex(bytes, &mut digits);
+    write_hex(&mut digits, bytes);
     let short = digits.trim_start_matches('0');
     out.push_str(match short.len() {
         0 => "0",
@@ -390,12 +391,8 @@ fn id(bytes: &[u8], out: &mut String) {
     });
 }
 
-fn hex(bytes: &[u8], out: &mut String) {
-    bytes.iter().for_each(|byte| write!(out, "{byte:02x}").unwrap_or_default());
-}
-
 /// ` ?hex`
 fn raw(mark: &str, field: &Field<'_>, out: &mut String) {
     write!(out, " {mark}").unwrap_or_default();
-    hex(field.raw, out);
+    write_hex(out, field.raw);
 }

@@ -210,6 +210,15 @@ impl KeyValue<'_> {
             _ => None,
         }
     }
+
+    /// The first byte of a [`KeyValue::plain_key`] that has one.
+    #[inline]
+    pub fn plain_key_start(raw: &[u8]) -> Option<u8> {
+        match raw {
+            [KEY_FIELD, 1..0x80, first, ..] => Some(*first),
+            _ => None,
+        }
+    }
 }
 
 /// A value. Arrays and maps are read when asked for.

@@ -31,18 +31,7 @@ pub struct LogRecord<'a> {
 
 impl<'a> View<'a> for LogRecord<'a> {
     fn view(raw: &'a [u8]) -> Result<Self, WireError> {
-        let mut out = LogRecord {
-            raw,
-            time: 0,
-            observed_time: 0,
-            severity_number: 0,
-            severity_text: "",
-            body: AnyValue::Empty,
-            flags: 0,
-            trace_id_bytes: &[],
-            span_id_bytes: &[],
-            event_name: "",
-        };
+        let mut out = LogRecord::empty(raw);
         for field in Fields::new(raw) {
             out.take(field?)?;
         }
@@ -56,7 +45,7 @@ impl<'a> LogRecord<'a> {
     /// # Errors
     /// When the record or an attribute is malformed.
     pub fn with_attributes(raw: &'a [u8], attributes: &mut Vec<KeyValue<'a>>) -> Result<Self, WireError> {
-        let mut out = LogRecord { raw, ..LogRecord::view(&[])? };
+        let mut out = LogRecord::empty(raw);
         for field in Fields::new(raw) {
             let field = field?;
             if field.number == log_record::ATTRIBUTES {
@@ -68,31 +57,49 @@ impl<'a> LogRecord<'a> {
         Ok(out)
     }
 
-    /// The same without those attributes before its times of which `is_left_out` says so by their key. They are not looked at
-    /// any further. For batches of which it is known what stands there: [`Batch::shown_first`](crate::Batch::shown_first).
+    /// The record, and one of its attributes after the other to `take`, as it stands and with whether it stands before the
+    /// times. For batches of which it is known what stands there: [`Batch::shown_first`](crate::Batch::shown_first).
     ///
     /// # Errors
-    /// When the record, or an attribute that is read, is malformed.
-    pub fn with_attributes_but(
+    /// When the record is malformed, and what `take` says.
+    pub fn with_each_attribute(
         raw: &'a [u8],
-        attributes: &mut Vec<KeyValue<'a>>,
-        is_left_out: impl Fn(&[u8]) -> bool,
+        mut take: impl FnMut(&'a [u8], bool) -> Result<(), WireError>,
     ) -> Result<Self, WireError> {
-        let mut out = LogRecord { raw, ..LogRecord::view(&[])? };
+        let mut out = LogRecord::empty(raw);
+        let mut fields = Fields::new(raw);
+        // Most of them stand at the front.
+        while let Some(attribute) = fields.take_short(log_record::ATTRIBUTES) {
+            take(attribute, true)?;
+        }
         let mut before_times = true;
-        for field in Fields::new(raw) {
+        for field in fields {
             let field = field?;
             if field.number == log_record::ATTRIBUTES {
-                let attribute = field.value.bytes()?;
-                if !(before_times && KeyValue::plain_key(attribute).is_some_and(&is_left_out)) {
-                    attributes.push(KeyValue::view(attribute)?);
-                }
+                take(field.value.bytes()?, before_times)?;
             } else {
                 before_times &= !matches!(field.number, log_record::TIME | log_record::OBSERVED_TIME);
                 out.take(field)?;
             }
         }
         Ok(out)
+    }
+
+    /// Nothing of that message.
+    #[inline]
+    fn empty(raw: &'a [u8]) -> LogRecord<'a> {
+        LogRecord {
+            raw,
+            time: 0,
+            observed_time: 0,
+            severity_number: 0,
+            severity_text: "",
+            body: AnyValue::Empty,
+            flags: 0,
+            trace_id_bytes: &[],
+            span_id_bytes: &[],
+            event_name: "",
+        }
     }
 
     #[inline]

@@ -176,9 +176,15 @@ fn within(text: &[u8]) -> Option<u64> {
 
 /// Nanoseconds of the decimal digits at the start, and how many digits there are.
 pub fn fraction(bytes: &[u8]) -> (u32, usize) {
-    let len = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
-    let nanos = (0..9).fold(0, |n, i| n * 10 + if i < len { u32::from(bytes[i] - b'0') } else { 0 });
-    (nanos, len)
+    const UNITS: [u32; 10] = [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+    let (mut nanos, mut len) = (0, 0);
+    while let Some(digit @ b'0'..=b'9') = bytes.get(len) {
+        if len < 9 {
+            nanos = nanos * 10 + u32::from(digit - b'0');
+        }
+        len += 1;
+    }
+    (nanos * UNITS[len.min(9)], len)
 }
 
 /// Seconds east of UTC of `Z`, `±hh`, `±hhmm`, `±hh:mm` at the start, and the bytes it takes.

@@ -163,42 +163,40 @@ impl Reader {
     ) -> Result<(), JsonError> {
         let mut said = Said::default();
         let mut text = Scanner::new(line);
-        text.expect(b'{', "a JSON object should start here")?;
-        if !text.take(b'}') {
-            let mut before = START;
-            loop {
-                let key = self.keys.read(&mut text, before)?;
-                let value = text.value()?;
-                match key {
-                    Found::Known(number) => {
-                        before = number;
-                        let Key { raw, purpose, field, .. } = self.keys.get(number);
-                        if said.takes(*purpose, value, self.fields(), &mut self.minute)
-                            && !said.seen.has(number)
-                            && !taken.has(raw)
-                            && said.has_room()
-                        {
-                            said.seen.add(number);
-                            attribute(field, value, *purpose == Use::Id, record);
-                        }
-                    }
-                    Found::Other(key) => {
-                        let purpose = self.fields().of(key.raw);
-                        if said.takes(purpose, value, self.fields(), &mut self.minute)
-                            && !said.others.contains(&key.raw)
-                            && !taken.has(key.raw)
-                            && said.has_room()
-                        {
-                            said.others.push(key.raw);
-                            attribute(&field(&key.text()), value, purpose == Use::Id, record);
-                        }
+        let (mut joint, mut before) = (b'{', START);
+        loop {
+            let key = match self.keys.guess(&mut text, joint, before) {
+                Some(number) => Found::Known(number),
+                None if goes_on(&mut text, joint)? => self.keys.read(&mut text, before)?,
+                None => break,
+            };
+            joint = b',';
+            let value = text.value()?;
+            match key {
+                Found::Known(number) => {
+                    before = number;
+                    let Key { raw, purpose, field, .. } = self.keys.get(number);
+                    if said.takes(*purpose, value, self.fields(), &mut self.minute)
+                        && !said.seen.has(number)
+                        && !taken.has(raw)
+                        && said.has_room()
+                    {
+                        said.seen.add(number);
+                        attribute(field, value, *purpose == Use::Id, record);
                     }
                 }
-                if !text.take(b',') {
-                    break;
+                Found::Other(key) => {
+                    let purpose = self.fields().of(key.raw);
+                    if said.takes(purpose, value, self.fields(), &mut self.minute)
+                        && !said.others.contains(&key.raw)
+                        && !taken.has(key.raw)
+                        && said.has_room()
+                    {
+                        said.others.push(key.raw);
+                        attribute(&field(&key.text()), value, purpose == Use::Id, record);
+                    }
                 }
             }
-            text.expect(b'}', "a `,` or `}` should stand here")?;
         }
         text.end()?;
         record.times(said.time.or(known), observed);
@@ -210,6 +208,20 @@ impl Reader {
         record.dropped_attributes(said.dropped);
         Ok(())
     }
+}
+
+/// Whether another member stands behind the brace that opens the object, or behind a member. What stands in between is
+/// taken.
+#[inline(never)]
+fn goes_on(text: &mut Scanner<'_>, joint: u8) -> Result<bool, JsonError> {
+    if joint == b'{' {
+        text.expect(b'{', "a JSON object should start here")?;
+        return Ok(!text.take(b'}'));
+    }
+    if text.take(b',') {
+        return Ok(true);
+    }
+    text.expect(b'}', "a `,` or `}` should stand here").map(|()| false)
 }
 
 /// What a line has said by now.
@@ -231,16 +243,24 @@ impl<'a> Said<'a> {
     /// Takes a member in, unless it is an attribute, of which the answer tells.
     #[inline]
     fn takes(&mut self, purpose: Use, value: Raw<'a>, fields: Fields, minute: &mut Minute) -> bool {
+        match purpose {
+            Use::BodyOnly => false,
+            Use::Attribute | Use::Id => !matches!(value, Raw::Null | Raw::Nested(_)),
+            _ => self.takes_other(purpose, value, fields, minute),
+        }
+    }
+
+    #[inline(never)]
+    fn takes_other(&mut self, purpose: Use, value: Raw<'a>, fields: Fields, minute: &mut Minute) -> bool {
         match (purpose, value) {
-            (Use::BodyOnly, _) => return false,
             (Use::Time, _) => self.time = self.time.or_else(|| read_time(value, minute)),
             (Use::Level, Raw::Str(text)) => self.level = self.level.or(Some(text)),
             (Use::TraceId, Raw::Str(text)) => self.trace = self.trace.or_else(|| trace_id(text.raw)),
             (Use::SpanId, Raw::Str(text)) => self.span = self.span.or_else(|| span_id(text.raw)),
             (Use::TraceFlags, Raw::Str(text)) => self.flags = self.flags.or_else(|| trace_flags(text.raw)),
             (_, Raw::Null | Raw::Nested(_)) => {}
+            (Use::BodyOnly | Use::Attribute | Use::Id, _) => {}
             (Use::Level | Use::TraceId | Use::SpanId | Use::TraceFlags, _) => return fields == Fields::Usual,
-            (Use::Attribute | Use::Id, _) => return true,
         }
         false
     }
@@ -271,7 +291,16 @@ impl Seen {
     }
 }
 
+#[inline]
 fn attribute(key: &[u8], value: Raw<'_>, as_text: bool, record: &mut Record<'_>) {
+    match value {
+        Raw::Str(Str { raw, escaped: false }) => record.attribute_of(key, Scalar::Text(raw)),
+        _ => unusual_attribute(key, value, as_text, record),
+    }
+}
+
+#[inline(never)]
+fn unusual_attribute(key: &[u8], value: Raw<'_>, as_text: bool, record: &mut Record<'_>) {
     match value {
         Raw::Str(text) => record.attribute_of(key, Scalar::Text(&text.text())),
         Raw::Number(number) if as_text => record.attribute_of(key, Scalar::Text(number)),

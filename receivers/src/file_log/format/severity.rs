@@ -35,6 +35,14 @@ impl Severity {
 
     /// The severity that a program means by a word, in any case: the levels of Rust, Python, Go, syslog and engines.
     pub fn from_word(word: &str) -> Option<Severity> {
+        // As most programs write them.
+        match word {
+            "INFO" => return Some(Severity::INFO),
+            "DEBUG" => return Some(Severity::DEBUG),
+            "WARN" | "WARNING" => return Some(Severity::WARN),
+            "ERROR" => return Some(Severity::ERROR),
+            _ => {}
+        }
         let mut lower = [0; 9];
         let lower = lower.get_mut(..word.len())?;
         lower.copy_from_slice(word.as_bytes());
