@@ -184,6 +184,23 @@ impl<'a> Scanner<'a> {
         self.any_value()
     }
 
+    /// Moves behind a value, whatever it is.
+    ///
+    /// # Errors
+    /// Where there is none.
+    #[inline(always)]
+    pub fn skip_value(&mut self) -> Result<(), JsonError> {
+        let bytes = self.text.as_bytes();
+        if bytes.get(self.at) == Some(&b'"')
+            && let Some(end) = self.marks.next(bytes, self.at + 1)
+            && bytes[end] == b'"'
+        {
+            self.at = end + 1;
+            return Ok(());
+        }
+        self.any_value().map(drop)
+    }
+
     #[inline(never)]
     fn any_value(&mut self) -> Result<Raw<'a>, JsonError> {
         match self.peek() {
@@ -210,6 +227,17 @@ impl<'a> Scanner<'a> {
     fn number(&mut self) -> Result<&'a str, JsonError> {
         let start = self.at;
         let bytes = self.text.as_bytes();
+        // Most are whole and stand at the end of a member.
+        let mut end = start;
+        while let Some(b'0'..=b'9') = bytes.get(end) {
+            end += 1;
+        }
+        if let Some(b',' | b'}') = bytes.get(end)
+            && (bytes[start] != b'0' && end > start || end == start + 1)
+        {
+            self.at = end;
+            return Ok(&self.text[start..end]);
+        }
         let digits = |at: usize| bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
         let mut at = start + usize::from(bytes[start] == b'-');
         let whole = digits(at);

@@ -305,8 +305,7 @@ impl<'a> Converter<'a, '_> {
             self.adjusted.line_too_long(self.config.long_lines);
         }
         for (i, piece) in (0u64..).zip(pieces(line, self.config.max_line_bytes).take(most)) {
-            let (time, items) = (time.saturating_add(i), usize::from(i == 0));
-            self.out.push(stream, time, items, entry.part(piece), metadata);
+            self.out.push(stream, time.saturating_add(i), i == 0, entry.part(piece), metadata);
         }
     }
 

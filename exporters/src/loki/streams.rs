@@ -40,31 +40,36 @@ pub struct StreamId(usize);
 #[derive(Default)]
 pub struct Streams<'a> {
     tenants: Vec<String>,
-    streams: Vec<Stream<'a>>,
+    streams: Vec<Stream>,
     known: HashMap<(usize, String), StreamId>,
     label_bytes: usize,
     entry_bytes: usize,
     /// What entries have beside bodies: structured metadata, and lines that were made.
     written: Writer,
-    /// All of them, once they are in order.
+    /// As they came.
     entries: Vec<Entry<'a>>,
-    /// How many of them there may be.
-    expected: usize,
+    /// The places of all of them in that, once they are in order.
+    order: Vec<u32>,
 }
 
-struct Stream<'a> {
+struct Stream {
     tenant: usize,
     key: u64,
     labels: String,
-    /// Until all are put in order.
-    entries: Vec<Entry<'a>>,
+    /// The places of its entries, as they came.
+    entries: Vec<u32>,
 }
 
 /// A place in what was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
+}
+
+/// A place in what was written, of which there is not much more than `MOST_BYTES` of the conversion.
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// The text of an entry.
@@ -78,16 +83,16 @@ pub enum Line<'a> {
 
 #[derive(Clone, Copy)]
 struct Entry<'a> {
-    stream: usize,
+    stream: u32,
     /// Nanoseconds since 1970.
     time: u64,
     line: Line<'a>,
     /// Fields of an `EntryAdapter`: the ids, and what else there is.
     metadata: [Span; 2],
     /// Bytes of the `EntryAdapter`.
-    bytes: usize,
-    /// 1 for the first piece of a record, else 0.
-    items: usize,
+    bytes: u32,
+    /// Whether it is the first piece of a record.
+    is_first: bool,
 }
 
 /// One request.
@@ -105,7 +110,11 @@ pub struct Push {
 
 impl Span {
     fn len(self) -> usize {
-        self.end - self.start
+        self.range().len()
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
     }
 }
 
@@ -116,7 +125,7 @@ impl<'a> Line<'a> {
         match self {
             Line::Body(text) => Line::Body(&text[part]),
             Line::Written(Span { start, .. }) => {
-                Line::Written(Span { start: start + part.start, end: start + part.end })
+                Line::Written(Span { start: start + place(part.start), end: start + place(part.end) })
             }
         }
     }
@@ -130,9 +139,9 @@ impl<'a> Line<'a> {
 }
 
 impl<'a> Streams<'a> {
-    /// None, with a buffer to write into, of about so many entries.
+    /// None, with a buffer to write into and room for so many entries.
     pub fn onto(buffer: Vec<u8>, entries: usize) -> Streams<'a> {
-        Streams { written: Writer::onto(buffer), expected: entries, ..Streams::default() }
+        Streams { written: Writer::onto(buffer), entries: Vec::with_capacity(entries), ..Streams::default() }
     }
 
     /// The buffer, to be used again.
@@ -150,9 +159,7 @@ impl<'a> Streams<'a> {
             // Once here and once in the table.
             self.label_bytes += labels.len() * 2;
             let key = newest::key(&self.tenants[*tenant], labels);
-            // The first stream is often the only one, or that of nearly all entries.
-            let entries = Vec::with_capacity(if self.streams.is_empty() { self.expected } else { 0 });
-            self.streams.push(Stream { tenant: *tenant, key, labels: labels.clone(), entries });
+            self.streams.push(Stream { tenant: *tenant, key, labels: labels.clone(), entries: Vec::new() });
             StreamId(self.streams.len() - 1)
         })
     }
@@ -164,8 +171,12 @@ impl<'a> Streams<'a> {
 
     /// The newest entry of each stream, by its key, once they are in order.
     pub fn newest(&self) -> impl Iterator<Item = (u64, u64)> {
-        let last = |run: &[Entry<'_>]| run.last().map(|entry| (self.streams[entry.stream].key, entry.time));
-        self.entries.chunk_by(|a, b| a.stream == b.stream).filter_map(last)
+        let newest = |stream: &Stream| stream.entries.last().map(|at| (stream.key, self.entry(*at).time));
+        self.streams.iter().filter_map(newest)
+    }
+
+    fn entry(&self, at: u32) -> &Entry<'a> {
+        &self.entries[at as usize]
     }
 
     /// Bytes of all entries and labels as they will be sent.
@@ -175,9 +186,9 @@ impl<'a> Streams<'a> {
 
     /// Keeps what `write` writes, to be referred to.
     pub fn write(&mut self, write: impl FnOnce(&mut Writer)) -> Span {
-        let start = self.written.len();
+        let start = place(self.written.len());
         write(&mut self.written);
-        Span { start, end: self.written.len() }
+        Span { start, end: place(self.written.len()) }
     }
 
     /// Keeps a line that `write` writes.
@@ -185,83 +196,87 @@ impl<'a> Streams<'a> {
         Line::Written(self.write(write))
     }
 
-    /// Adds an entry with its encoded structured metadata; `items` is 1 for the first entry of a record.
-    pub fn push(&mut self, stream: StreamId, time: u64, items: usize, line: Line<'a>, metadata: [Span; 2]) {
+    /// Adds an entry with its encoded structured metadata; a record that was cut has several, of which one is the first.
+    pub fn push(&mut self, stream: StreamId, time: u64, is_first: bool, line: Line<'a>, metadata: [Span; 2]) {
         self.entry_bytes += line.len() + metadata[0].len() + metadata[1].len();
-        self.streams[stream.0].entries.push(Entry { stream: stream.0, time, line, metadata, bytes: 0, items });
+        self.streams[stream.0].entries.push(place(self.entries.len()));
+        self.entries.push(Entry { stream: place(stream.0), time, line, metadata, bytes: 0, is_first });
     }
 
     /// Orders what was pushed; moves entries of a stream with the same time apart if that is asked for.
     pub fn order(&mut self, unique_timestamps: bool) {
-        let count: usize = self.streams.iter().map(|stream| stream.entries.len()).sum();
-        let mut streams: Vec<_> = self.streams.iter_mut().collect();
-        streams.sort_by_key(|stream| stream.tenant);
-        for stream in streams {
-            let mut entries = std::mem::take(&mut stream.entries);
-            if !entries.is_sorted_by_key(|entry| entry.time) {
-                entries.sort_by_key(|entry| entry.time);
+        for Stream { entries: places, .. } in &mut self.streams {
+            let time = |at: &u32| self.entries[*at as usize].time;
+            if !places.is_sorted_by_key(time) {
+                places.sort_by_key(time);
             }
-            for i in 1..if unique_timestamps { entries.len() } else { 0 } {
-                entries[i].time = entries[i].time.max(entries[i - 1].time.saturating_add(1));
+            let mut least = 0;
+            for at in places {
+                let entry = &mut self.entries[*at as usize];
+                if unique_timestamps {
+                    entry.time = entry.time.max(least);
+                    least = entry.time.saturating_add(1);
+                }
+                entry.measure();
             }
-            entries.iter_mut().for_each(Entry::measure);
-            if entries.len() == count {
-                self.entries = entries;
-                return;
-            }
-            self.entries.reserve_exact(count - self.entries.len());
-            self.entries.append(&mut entries);
         }
+        let mut streams: Vec<_> = self.streams.iter().collect();
+        streams.sort_by_key(|stream| stream.tenant);
+        self.order = streams.into_iter().flat_map(|stream| &stream.entries).copied().collect();
     }
 
     /// The next push of the entries from number `from` on: at most `most` entries and `most_bytes` bytes, of one tenant; at
     /// least one entry, however large it is.
     pub fn cut(&self, from: usize, most: usize, most_bytes: usize, buffers: &Buffers) -> Option<Cut<Push>> {
-        let entries = self.entries.get(from..).filter(|rest| !rest.is_empty())?;
-        let taken = self.fitting(entries, most, most_bytes);
-        let entries = &entries[..taken];
-        let labels = |run: &[Entry<'_>]| self.streams[run[0].stream].labels.as_str();
+        let order = self.order.get(from..).filter(|rest| !rest.is_empty())?;
+        let taken = self.fitting(order, most, most_bytes);
+        let order = &order[..taken];
+        let stream = |at: u32| &self.streams[self.entry(at).stream as usize];
         // Lengths stand ahead of what they are of, the one of everything at the very front.
-        let runs: Vec<_> = entries
-            .chunk_by(|a, b| a.stream == b.stream)
+        let runs: Vec<_> = order
+            .chunk_by(|a, b| self.entry(*a).stream == self.entry(*b).stream)
             .map(|run| {
-                let bytes = run.iter().map(|entry| field_len(fields::ENTRIES, entry.bytes)).sum::<usize>();
-                (run, field_len(fields::LABELS, labels(run).len()) + bytes)
+                let bytes =
+                    run.iter().map(|at| field_len(fields::ENTRIES, self.entry(*at).bytes as usize)).sum::<usize>();
+                let labels = stream(run[0]).labels.as_str();
+                (run, labels, field_len(fields::LABELS, labels.len()) + bytes)
             })
             .collect();
-        let bytes = runs.iter().map(|(_, bytes)| field_len(fields::STREAMS, *bytes)).sum();
+        let bytes = runs.iter().map(|(_, _, bytes)| field_len(fields::STREAMS, *bytes)).sum();
         let mut out = Compressed { blocks: Blocks::new(bytes), open: Writer::onto(buffers.take(ROOM)) };
-        for (run, bytes) in &runs {
+        for (run, labels, bytes) in &runs {
             out.open.header(fields::STREAMS, *bytes);
-            out.open.text(fields::LABELS, labels(run));
-            for entry in *run {
-                self.write_entry(&mut out.open, entry);
+            out.open.text(fields::LABELS, labels);
+            for at in *run {
+                self.write_entry(&mut out.open, self.entry(*at));
                 out.shift();
             }
         }
-        let streams = runs.iter().map(|(run, _)| (labels(run).to_owned(), run.iter().map(|e| e.items).sum())).collect();
-        let items = entries.iter().map(|e| e.items).sum();
-        let tenant = self.tenants[self.streams[entries[0].stream].tenant].clone();
+        let records = |run: &[u32]| run.iter().filter(|at| self.entry(**at).is_first).count();
+        let streams: Vec<_> = runs.iter().map(|(run, labels, _)| ((*labels).to_owned(), records(run))).collect();
+        let items = streams.iter().map(|(_, records)| records).sum();
+        let tenant = self.tenants[stream(order[0]).tenant].clone();
         Some(Cut { request: Push { body: out.finish(buffers), bytes, tenant, streams }, entries: taken, items })
     }
 
-    fn fitting(&self, entries: &[Entry<'_>], most: usize, most_bytes: usize) -> usize {
+    fn fitting(&self, order: &[u32], most: usize, most_bytes: usize) -> usize {
         let mut bytes = 0;
-        let mut stream = None;
-        let tenant = |entry: &Entry<'_>| self.streams[entry.stream].tenant;
-        let fits = |entry: &&Entry<'_>| {
+        let mut last = None;
+        let tenant = |entry: &Entry<'_>| self.streams[entry.stream as usize].tenant;
+        let fits = |at: &&u32| {
+            let entry = self.entry(**at);
             bytes += entry.inside_len() + STREAM_OVERHEAD;
-            if stream.replace(entry.stream) != Some(entry.stream) {
-                bytes += self.streams[entry.stream].labels.len() + STREAM_OVERHEAD;
+            if last.replace(entry.stream) != Some(entry.stream) {
+                bytes += self.streams[entry.stream as usize].labels.len() + STREAM_OVERHEAD;
             }
-            bytes <= most_bytes && tenant(entry) == tenant(&entries[0])
+            bytes <= most_bytes && tenant(entry) == tenant(self.entry(order[0]))
         };
-        entries.iter().take(most).take_while(fits).count().max(1)
+        order.iter().take(most).take_while(fits).count().max(1)
     }
 
     fn write_entry(&self, out: &mut Writer, entry: &Entry<'_>) {
         let (seconds, nanos) = entry.timestamp();
-        out.header(fields::ENTRIES, entry.bytes);
+        out.header(fields::ENTRIES, entry.bytes as usize);
         out.header(fields::TIMESTAMP, timestamp_len(seconds, nanos));
         out.varint(fields::SECONDS, seconds);
         out.varint(fields::NANOS, nanos);
@@ -273,7 +288,7 @@ impl<'a> Streams<'a> {
     }
 
     fn at(&self, span: Span) -> &[u8] {
-        &self.written.as_slice()[span.start..span.end]
+        &self.written.as_slice()[span.range()]
     }
 }
 
@@ -291,7 +306,7 @@ impl Entry<'_> {
     /// Fills in its bytes.
     fn measure(&mut self) {
         let (seconds, nanos) = self.timestamp();
-        self.bytes = field_len(fields::TIMESTAMP, timestamp_len(seconds, nanos)) + self.inside_len();
+        self.bytes = place(field_len(fields::TIMESTAMP, timestamp_len(seconds, nanos)) + self.inside_len());
     }
 }
 

@@ -171,11 +171,15 @@ impl Reader {
                 None => break,
             };
             joint = b',';
-            let value = text.value()?;
             match key {
                 Found::Known(number) => {
                     before = number;
                     let Key { raw, purpose, field, .. } = self.keys.get(number);
+                    if *purpose == Use::BodyOnly {
+                        text.skip_value()?;
+                        continue;
+                    }
+                    let value = text.value()?;
                     if said.takes(*purpose, value, self.fields(), &mut self.minute)
                         && !said.seen.has(number)
                         && !taken.has(raw)
@@ -186,6 +190,7 @@ impl Reader {
                     }
                 }
                 Found::Other(key) => {
+                    let value = text.value()?;
                     let purpose = self.fields().of(key.raw);
                     if said.takes(purpose, value, self.fields(), &mut self.minute)
                         && !said.others.contains(&key.raw)

@@ -93,9 +93,11 @@ impl Keys {
         Some(number)
     }
 
-    #[inline]
+    #[inline(always)]
     fn guessed(&self, bytes: &[u8], before: usize) -> Option<usize> {
-        self.list[before].next.into_iter().find(|number| *number != START && self.list[*number].starts(bytes))
+        let is_next = |number: usize| (number != START && self.list[number].starts(bytes)).then_some(number);
+        let [latest, earlier] = self.list[before].next;
+        is_next(latest).or_else(|| is_next(earlier))
     }
 
     /// Reads a key and the colon behind it, of a member behind that of number `before`.
