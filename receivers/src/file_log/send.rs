@@ -64,21 +64,28 @@ impl Out {
             let (fate, told) = Fate::new(self.bytes >= WINDOW_BYTES);
             let (offer, offered) = (self.offer.clone(), sent.clone());
             let batch = batch.with_fate(fate);
-            self.offered.spawn(async move { offer.make(batch).await.then_some(offered) });
+            let mut made = Box::pin(async move { offer.make(batch).await.then_some(offered) });
+            // A pipeline that has room takes it at once; nobody else need be woken for that.
+            match made.as_mut().now_or_never() {
+                Some(taken) => self.taken.extend(taken),
+                None => drop(self.offered.spawn(made)),
+            }
             // A fate that is never told is one that was missed.
             self.told.push(Box::pin(async move { (told.await.unwrap_or(Settled::Missed), sent) }));
         }
     }
 
-    /// Ends when something has become of a batch.
+    /// Ends when something has become of a batch, or has by now.
     ///
     /// # Errors
     /// When an offer has panicked.
     pub async fn hear(&mut self) -> Result<(), Error> {
-        tokio::select! {
-            Some(taken) = self.offered.join_next() => self.taken.extend(taken?),
-            Some(told) = self.told.next() => self.settle(told),
-            else => std::future::pending().await,
+        if self.taken.is_empty() {
+            tokio::select! {
+                Some(taken) = self.offered.join_next() => self.taken.extend(taken?),
+                Some(told) = self.told.next() => self.settle(told),
+                else => std::future::pending().await,
+            }
         }
         while let Some(taken) = self.offered.try_join_next() {
             self.taken.extend(taken?);
