@@ -87,6 +87,12 @@ impl<'a> Scanner<'a> {
         None
     }
 
+    /// How many bytes were read.
+    #[inline]
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
     /// What was not read yet.
     #[inline]
     pub fn rest(&self) -> &'a [u8] {

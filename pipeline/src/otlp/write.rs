@@ -65,6 +65,35 @@ pub struct Writer {
     out: Vec<u8>,
 }
 
+/// The fields of a text as the value of an attribute.
+#[allow(clippy::cast_possible_truncation, reason = "both are below 128")]
+const VALUE: u8 = (key_value::VALUE << 3 | LEN) as u8;
+#[allow(clippy::cast_possible_truncation, reason = "both are below 128")]
+const STRING: u8 = (any_value::STRING << 3 | LEN) as u8;
+
+/// The longest [`ShortKey`], as a field.
+const SHORT_KEY: usize = 32;
+/// The longest text of [`Writer::short_attribute`].
+pub const SHORT_TEXT: usize = 64;
+
+/// A key as the field of a `KeyValue`, with room behind it: it is copied whole, whatever its length, and cut off after that.
+#[derive(Clone, Copy, Debug)]
+pub struct ShortKey {
+    bytes: [u8; SHORT_KEY],
+    len: usize,
+}
+
+impl ShortKey {
+    /// That key, if it is short enough.
+    pub fn new(key: &str) -> Option<ShortKey> {
+        let mut field = Writer::new();
+        field.text(key_value::KEY, key);
+        let (mut bytes, len) = ([0; SHORT_KEY], field.len());
+        bytes.get_mut(..len)?.copy_from_slice(field.as_slice());
+        Some(ShortKey { bytes, len })
+    }
+}
+
 /// Where an open message began, and how many bytes there are for its length; see [`Writer::open`].
 #[derive(Debug)]
 #[must_use = "a message that was opened must be closed"]
@@ -318,12 +347,26 @@ impl Writer {
         self.value(value);
     }
 
+    /// The same with a short key and a text of at most [`SHORT_TEXT`] bytes, which are the first of `text`. Both are copied
+    /// with what stands behind them, which is cut off: that is sooner done than to copy a few bytes.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "all of it is below 128")]
+    pub fn short_attribute(&mut self, number: u32, key: &ShortKey, text: &[u8; SHORT_TEXT], len: usize) {
+        debug_assert!(number < 16 && len <= SHORT_TEXT, "{number}, {len}");
+        self.out.extend_from_slice(&[(number << 3 | LEN) as u8, (key.len + 4 + len) as u8]);
+        let key_at = self.out.len();
+        self.out.extend_from_slice(&key.bytes);
+        self.out.truncate(key_at + key.len);
+        self.out.extend_from_slice(&[VALUE, len as u8 + 2, STRING, len as u8]);
+        let text_at = self.out.len();
+        self.out.extend_from_slice(text);
+        self.out.truncate(text_at + len);
+    }
+
     /// An attribute all of whose keys and lengths take a byte.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "all of it is below 128")]
     fn short_attribute_of(&mut self, number: u32, key: &[u8], text: &str) {
-        const VALUE: u8 = (key_value::VALUE << 3 | LEN) as u8;
-        const STRING: u8 = (any_value::STRING << 3 | LEN) as u8;
         let (len, inside) = (text.len() as u8, key.len() as u8 + text.len() as u8 + 4);
         self.out.extend_from_slice(&[(number << 3 | LEN) as u8, inside]);
         self.out.extend_from_slice(key);
@@ -459,5 +502,24 @@ mod tests {
         w.packed_varint(2, [].into_iter());
         w.packed_fixed64(2, [].into_iter());
         assert!(w.is_empty());
+    }
+
+    #[test]
+    fn a_short_attribute_is_written_as_any_other() {
+        let text = "0123456789abcdef".repeat(4);
+        for (key_len, len) in (0..40).flat_map(|key| (0..=SHORT_TEXT).map(move |len| (key, len))) {
+            let key = "k".repeat(key_len);
+            let Some(short) = ShortKey::new(&key) else {
+                assert!(key_len > 30, "{key_len}");
+                continue;
+            };
+            let (mut got, mut want) = (Writer::new(), Writer::new());
+            for w in [&mut got, &mut want] {
+                w.varint(1, 7);
+            }
+            got.short_attribute(6, &short, text.as_bytes().first_chunk().unwrap(), len);
+            want.attribute(6, &key, Scalar::Text(&text[..len]));
+            assert_eq!(got.as_slice(), want.as_slice());
+        }
     }
 }

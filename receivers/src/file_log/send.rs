@@ -18,7 +18,7 @@ use super::reader::Sent;
 /// Batches that may be offered at once. No two of them have lines of the same file.
 const OFFERED: usize = 4;
 /// No more is read when so many bytes of batches are not done with.
-const WINDOW_BYTES: usize = 4 << 20;
+const WINDOW_BYTES: usize = 3 << 20;
 
 type Told = Pin<Box<dyn Future<Output = (Settled, Sent)> + Send>>;
 

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use pipeline::json::{JsonError, Raw, Scanner, Str};
-use pipeline::otlp::write::Scalar;
+use pipeline::otlp::write::{SHORT_TEXT, Scalar};
 use smallvec::SmallVec;
 
 use super::civil::Minute;
@@ -174,7 +174,7 @@ impl Reader {
             match key {
                 Found::Known(number) => {
                     before = number;
-                    let Key { raw, purpose, field, .. } = self.keys.get(number);
+                    let Key { raw, purpose, field, short, .. } = self.keys.get(number);
                     if *purpose == Use::BodyOnly {
                         text.skip_value()?;
                         continue;
@@ -186,7 +186,10 @@ impl Reader {
                         && said.has_room()
                     {
                         said.seen.add(number);
-                        attribute(field, value, *purpose == Use::Id, record);
+                        match (short, short_text(line, text.at(), value)) {
+                            (Some(key), Some((text, len))) => record.short_attribute(key, text, len),
+                            _ => attribute(field, value, *purpose == Use::Id, record),
+                        }
                     }
                 }
                 Found::Other(key) => {
@@ -294,6 +297,16 @@ impl Seen {
     fn add(&mut self, number: usize) {
         self.0[number / 64] |= 1 << (number % 64);
     }
+}
+
+/// A text that was read up to `at`, with its length and what stands behind it, where that is enough to be copied as one.
+#[inline]
+fn short_text<'a>(line: &'a str, at: usize, value: Raw<'_>) -> Option<(&'a [u8; SHORT_TEXT], usize)> {
+    let Raw::Str(Str { raw, escaped: false }) = value else { return None };
+    let len = raw.len();
+    // Its end is the quote that was read last.
+    let text = line.as_bytes().get(at.checked_sub(1 + len)?..)?.first_chunk()?;
+    (len <= SHORT_TEXT).then_some((text, len))
 }
 
 #[inline]

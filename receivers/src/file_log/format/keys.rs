@@ -3,7 +3,7 @@
 
 use pipeline::json::{JsonError, Scanner, Str};
 use pipeline::otlp::fields::key_value;
-use pipeline::otlp::write::Writer;
+use pipeline::otlp::write::{ShortKey, Writer};
 
 use super::jsonl::{Fields, Use};
 
@@ -29,6 +29,8 @@ pub struct Key {
     pub purpose: Use,
     /// Its field of a `KeyValue`.
     pub field: Box<[u8]>,
+    /// The same, if that is short.
+    pub short: Option<ShortKey>,
     /// Numbers of the keys that came behind it last, the latest first.
     next: [usize; 2],
 }
@@ -136,7 +138,8 @@ impl Keys {
             return None;
         }
         let known = self.key(key.raw);
-        self.list.push(Key { field: field(&key.text()), ..known });
+        let text = key.text();
+        self.list.push(Key { field: field(&text), short: ShortKey::new(&text), ..known });
         self.slots[slot] = u16::try_from(number).ok()?;
         Some(number)
     }
@@ -151,6 +154,7 @@ impl Keys {
             raw: raw.into(),
             purpose: self.fields.of(raw),
             field: Box::default(),
+            short: None,
             next: [START; 2],
         }
     }

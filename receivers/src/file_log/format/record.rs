@@ -6,7 +6,7 @@ use pipeline::buffers::Buffers;
 use pipeline::otlp::fields::{log_record, request, resource, resource_group, scope, scope_group};
 use pipeline::otlp::hex::from_hex;
 use pipeline::otlp::wire::{LEN, varint_len, write_varint};
-use pipeline::otlp::write::{Open, Scalar, Writer};
+use pipeline::otlp::write::{Open, SHORT_TEXT, Scalar, ShortKey, Writer};
 use pipeline::{Batch, Signal};
 
 use super::jsonl::{Fields, Reader};
@@ -200,6 +200,12 @@ impl Record<'_> {
     #[inline]
     pub fn attribute_of(&mut self, key: &[u8], value: Scalar<'_>) {
         self.writer.attribute_of(log_record::ATTRIBUTES, key, value);
+    }
+
+    /// The same with a short key and text, see [`Writer::short_attribute`].
+    #[inline]
+    pub fn short_attribute(&mut self, key: &ShortKey, text: &[u8; SHORT_TEXT], len: usize) {
+        self.writer.short_attribute(log_record::ATTRIBUTES, key, text, len);
     }
 
     /// What the body shows of the attributes, does not stand before the times alone.

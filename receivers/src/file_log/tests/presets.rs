@@ -173,6 +173,19 @@ async fn any_json_line_gives_its_fields_as_attributes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn values_of_every_length_are_read_whole_wherever_they_stand() {
+    let value = |len: usize| "é".repeat(len / 2) + &"x".repeat(len % 2);
+    for behind in ["".to_owned(), format!(",\"o\":[\"{}\"]", ".".repeat(64))] {
+        let line = |len| format!("{{\"msg\":\"{}\",\"no\":\"{len}\"{behind}}}\n", value(len));
+        let text: String = (0..140).map(line).collect();
+        let mut got = Vec::new();
+        for_each_record(&records("json", &text).await, |_, record| got.push(attributes(record)));
+        let want = |len| [format!("msg={}", value(len)), format!("no={len}"), "log.file.name=a.log".to_owned()];
+        assert_eq!(got, (0..140).map(want).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_line_that_should_be_json_and_is_not_says_so() {
     check("json", "ERROR oops", "17:ERROR [slipring.error=not JSON: a JSON object should start here at byte 0]").await;
 }
