@@ -6,8 +6,6 @@ mod marks;
 use std::borrow::Cow;
 use std::fmt;
 
-use memchr::memchr2;
-
 pub use marks::Marks;
 
 /// Why text is not the JSON it should be, and at which byte.
@@ -287,27 +285,6 @@ impl<'a> Scanner<'a> {
         }
         Err(JsonError { what: "an object or array has no end", at: start })
     }
-}
-
-/// Where the next quote or backslash stands, from a place on. Most strings are short, so the first bytes are looked at in
-/// words, without a call; a search with vectors takes the rest.
-#[inline]
-pub fn quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    // The lowest bit set belongs to the first byte that is zero.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    let mut at = from;
-    for _ in 0..4 {
-        let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else { break };
-        let word = u64::from_le_bytes(*word);
-        let found = zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64));
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-    }
-    memchr2(b'"', b'\\', bytes.get(at..)?).map(|found| at + found)
 }
 
 /// The members of the object that a text is, in the order they stand; duplicates too. Ends after the first error.
