@@ -49,9 +49,12 @@ fn scraped(found: &Found) {
         assert!(target.labels.iter().all(|(name, value)| !name.starts_with("__") && !value.is_empty()));
         assert!(target.labels.iter().any(|(name, _)| name == "instance"));
         assert!(target.timeout <= target.interval && !target.timeout.is_zero());
+        assert!(matches!(&*target.scheme, "http" | "https"));
+        let has_spaces = |(_, value): &(String, String)| value.contains(char::is_whitespace);
         assert!(
-            !target.url.contains(char::is_whitespace)
-                || target.labels.iter().any(|(_, v)| v.contains(char::is_whitespace))
+            !target.url.contains(char::is_whitespace) || target.discovered.iter().any(has_spaces),
+            "{}",
+            target.url
         );
     }
 }

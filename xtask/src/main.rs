@@ -74,7 +74,24 @@ fn say(unchecked: Option<String>) {
 
 fn test(peers: &peers::Peers) -> Result<(), String> {
     // One command, so that a failure anywhere fails it, and `--no-fail-fast`, so that it shows all of them.
-    peers.for_tests(cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])).run()
+    let tests = peers.for_tests(cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]));
+    match property_seed() {
+        Some(seed) => tests.env(SEED, seed).run(),
+        None => tests.run(),
+    }
+}
+
+const SEED: &str = "PROPTEST_RNG_SEED";
+
+/// A number of the commit's files: each state of them has its own random cases, and two runs of it have the same.
+fn property_seed() -> Option<String> {
+    if std::env::var_os(SEED).is_some() {
+        return None;
+    }
+    let tree = Step::new("git").args(["rev-parse", "HEAD^{tree}"]).output().ok()?;
+    let seed = u64::from_str_radix(tree.get(..16)?, 16).ok()?.to_string();
+    println!("property tests begin from {SEED}={seed}");
+    Some(seed)
 }
 
 fn gpu_check(arguments: &[String]) -> Result<(), String> {

@@ -150,6 +150,9 @@ fn finish(job: &Job, mut labels: Labels<'_>, discovered: Vec<(String, String)>) 
         return Err(format!("the timeout {} is longer than the interval {}", duration(timeout), duration(interval)));
     }
     let scheme = labels.value("__scheme__").to_owned();
+    if !matches!(&*scheme, "http" | "https") {
+        return Err(format!("{scheme:?} is not a scheme, there are http and https"));
+    }
     let url = url(job, &labels, &scheme, &address);
     labels.set_if_absent("instance", address);
     labels.retain(|name, _| !name.starts_with("__"));
@@ -245,6 +248,7 @@ mod tests {
         for (rule, expected) in [
             ("{target_label: __address__, replacement: ''}", "it has no __address__ after relabelling"),
             ("{target_label: __address__, replacement: 'a/b'}", "\"a/b\" is not host:port"),
+            ("{target_label: __scheme__, replacement: htt s}", "\"htt s\" is not a scheme"),
             ("{target_label: __scrape_interval__, replacement: x}", "no Prometheus duration"),
             ("{target_label: __scrape_timeout__, replacement: 0s}", "__scrape_timeout__ is 0"),
             ("{target_label: __scrape_timeout__, replacement: 2m}", "the timeout 2m is longer than the interval 1m"),
