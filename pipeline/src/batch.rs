@@ -83,7 +83,7 @@ pub struct Batch {
     items: usize,
     meta: Option<Arc<Metadata>>,
     fate: Option<Arc<Fate>>,
-    shown_first: bool,
+    shown_last: bool,
 }
 
 impl Batch {
@@ -102,18 +102,18 @@ impl Batch {
         if !request.is_empty() {
             parts.push(request);
         }
-        Batch { signal, parts, items, meta: None, fate: None, shown_first: false }
+        Batch { signal, parts, items, meta: None, fate: None, shown_last: false }
     }
 
     /// A batch of several complete export requests that together hold `items` items; empty parts are left out.
     pub fn from_parts(signal: Signal, parts: impl IntoIterator<Item = Bytes>, items: usize) -> Batch {
         let parts = parts.into_iter().filter(|p| !p.is_empty()).collect();
-        Batch { signal, parts, items, meta: None, fate: None, shown_first: false }
+        Batch { signal, parts, items, meta: None, fate: None, shown_last: false }
     }
 
     /// A batch that holds nothing.
     pub fn empty(signal: Signal) -> Batch {
-        Batch { signal, parts: Parts::new(), items: 0, meta: None, fate: None, shown_first: false }
+        Batch { signal, parts: Parts::new(), items: 0, meta: None, fate: None, shown_last: false }
     }
 
     /// The same batch with what is known about its sender.
@@ -138,18 +138,19 @@ impl Batch {
         self
     }
 
-    /// The same batch, whose log records are known to be written so: the attributes that stand before their times, and in
-    /// front of a body of text, are members of the JSON object that the body is. Who stores the body need neither read nor
-    /// store them. It is true of these bytes only: whoever changes a part makes a batch of which it is not known.
+    /// The same batch, whose log records are known to be written so: what stands behind the body of each are attributes that
+    /// the body, a JSON object, shows as members, none of which says how the record is to be treated. Who stores the body need
+    /// neither read nor store them. It is true of these bytes only: whoever changes a part makes a batch of which it is not
+    /// known.
     #[must_use]
-    pub fn with_shown_first(mut self) -> Batch {
-        self.shown_first = true;
+    pub fn with_shown_last(mut self) -> Batch {
+        self.shown_last = true;
         self
     }
 
-    /// Whether the attributes before a record's times are known to be shown by its body.
-    pub fn shown_first(&self) -> bool {
-        self.shown_first
+    /// Whether what stands behind the body of each record is known to be attributes that it shows.
+    pub fn shown_last(&self) -> bool {
+        self.shown_last
     }
 
     /// What tells the sender what becomes of it, where it wants to know.
@@ -162,7 +163,7 @@ impl Batch {
     pub fn of(mut self, whole: &Batch) -> Batch {
         self.meta.clone_from(&whole.meta);
         self.fate.clone_from(&whole.fate);
-        self.shown_first = whole.shown_first;
+        self.shown_last = whole.shown_last;
         self
     }
 
@@ -217,7 +218,7 @@ impl Batch {
         assert_eq!(self.signal, other.signal, "batches of different signals cannot be merged");
         self.parts.extend(other.parts);
         self.items += other.items;
-        self.shown_first &= other.shown_first;
+        self.shown_last &= other.shown_last;
     }
 
     /// The batch with each part replaced by what `edit` makes of it. `edit` answers the new bytes and item count, or
@@ -226,13 +227,13 @@ impl Batch {
     /// # Errors
     /// The first error of `edit`.
     pub fn map_parts<E>(self, mut edit: impl FnMut(&Bytes) -> Result<Option<Edited>, E>) -> Result<Batch, E> {
-        let Batch { signal, parts, mut items, meta, fate, mut shown_first } = self;
+        let Batch { signal, parts, mut items, meta, fate, mut shown_last } = self;
         let mut out = Parts::with_capacity(parts.len());
         for part in parts {
             match edit(&part)? {
                 None => out.push(part),
                 Some(new) => {
-                    shown_first = false;
+                    shown_last = false;
                     items = (items + new.items_added).saturating_sub(new.items_removed);
                     if !new.bytes.is_empty() {
                         out.push(new.bytes);
@@ -240,7 +241,7 @@ impl Batch {
                 }
             }
         }
-        Ok(Batch { signal, parts: out, items, meta, fate, shown_first })
+        Ok(Batch { signal, parts: out, items, meta, fate, shown_last })
     }
 }
 
@@ -281,15 +282,15 @@ mod tests {
 
     #[test]
     fn what_is_known_of_the_bytes_of_a_batch_is_lost_with_them() {
-        let known = || logs(["a", "b"]).with_shown_first();
+        let known = || logs(["a", "b"]).with_shown_last();
         let edit = |new: bool| known().map_parts(|part| Ok::<_, ()>(new.then(|| part.clone().into()))).unwrap();
-        assert!(edit(false).shown_first() && !edit(true).shown_first());
+        assert!(edit(false).shown_last() && !edit(true).shown_last());
         let appended = |other: Batch| {
             let mut batch = known();
             batch.append(other);
             batch
         };
-        assert!(appended(known()).shown_first() && !appended(logs(["c"])).shown_first());
-        assert!(logs(["a"]).of(&known()).shown_first());
+        assert!(appended(known()).shown_last() && !appended(logs(["c"])).shown_last());
+        assert!(logs(["a"]).of(&known()).shown_last());
     }
 }

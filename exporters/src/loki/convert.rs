@@ -58,7 +58,7 @@ pub fn convert<'a>(
         remembered: HashMap::new(),
         last: None,
         out: Streams::onto(buffer, batch.items().min(MOST_ROOM)),
-        shown_first: batch.shown_first(),
+        shown_last: batch.shown_last(),
         dropped: Dropped::default(),
     };
     for part in batch.parts() {
@@ -84,7 +84,7 @@ struct Converter<'a, 's> {
     /// Whether attributes that the line is known to show are not even read.
     skips_shown: bool,
     /// Whether it is known where those stand.
-    shown_first: bool,
+    shown_last: bool,
     /// Name and version.
     scope: (&'a str, &'a str),
     /// Attributes of the record, without hints.
@@ -117,7 +117,7 @@ impl<'a> Converter<'a, '_> {
                 self.resource.push(attribute);
             }
         }
-        self.skips_shown = self.shown_first
+        self.skips_shown = self.shown_last
             && self.config.structured_metadata == StructuredMetadata::NotInLine
             && self.config.attribute_labels.is_empty()
             && hints.format.unwrap_or(self.config.format) == Format::Raw
@@ -143,16 +143,9 @@ impl<'a> Converter<'a, '_> {
     fn read(&mut self, record: &'a [u8]) -> Result<(LogRecord<'a>, Rc<Hints>, bool), WireError> {
         if self.skips_shown {
             self.attributes.clear();
-            // Those that say how the record is to be treated are looked at in any case.
-            let is_other = |attribute| match KeyValue::plain_key_start(attribute) {
-                Some(b'l') => KeyValue::plain_key(attribute).is_some_and(|key| key != b"level" && !hints::may_be(key)),
-                first => first.is_some(),
-            };
             let (attributes, seen) = (&mut self.attributes, &mut self.seen);
-            let record = LogRecord::with_each_attribute(record, |attribute, before_times| {
-                if !(before_times && is_other(attribute)) {
-                    attributes.push(view_once(attribute, seen)?);
-                }
+            let record = LogRecord::until_body(record, |attribute| {
+                attributes.push(view_once(attribute, seen)?);
                 Ok(())
             })?;
             if !self.attributes.iter().any(|attribute| hints::may_be(attribute.key.as_bytes())) {

@@ -290,7 +290,7 @@ impl Job {
         let mut signal = None;
         let (mut parts, mut items) = (Parts::new(), 0);
         let mut owners = SmallVec::new();
-        let shown_first = self.entries.iter().all(|entry| entry.batch.shown_first());
+        let shown_last = self.entries.iter().all(|entry| entry.batch.shown_last());
         for Entry { batch, held, .. } in self.entries.drain(..) {
             signal = Some(batch.signal());
             owners.push(Owner { held: Some(held), parts: batch.parts().len(), items: batch.items() });
@@ -298,7 +298,7 @@ impl Job {
             parts.extend(batch.parts().iter().cloned());
         }
         let batch = Batch::from_parts(signal.unwrap_or(crate::Signal::Traces), parts, items);
-        let batch = if shown_first { batch.with_shown_first() } else { batch };
+        let batch = if shown_last { batch.with_shown_last() } else { batch };
         let batch = match meta {
             Some(meta) => batch.with_meta(meta),
             None => batch,

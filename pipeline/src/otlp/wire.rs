@@ -173,19 +173,6 @@ impl<'a> Fields<'a> {
         self.rest
     }
 
-    /// Takes the inside of the next field if that has this number and a short length, as nearly all have.
-    #[inline]
-    pub fn take_short(&mut self, number: u32) -> Option<&'a [u8]> {
-        let (key, rest) = self.rest.split_first()?;
-        if u32::from(*key) != number << 3 | LEN {
-            return None;
-        }
-        let (len, rest) = short_varint(rest)?;
-        let (inside, rest) = rest.split_at_checked(usize::from(len))?;
-        self.rest = rest;
-        Some(inside)
-    }
-
     /// Reads the field at the start: the shapes that nearly all fields have here, the others out of line.
     #[inline(always)]
     fn read(&mut self) -> Result<Field<'a>, WireError> {

@@ -215,7 +215,7 @@ impl Recorder {
                     _ => {
                         let mut record = writing.out.record(self.group_of(source));
                         record.times(None, source.observed);
-                        self.finish(record, line, text, source);
+                        self.finish(record, line, text, b"", source);
                     }
                 }
                 writing.tally.written += 1;
@@ -292,11 +292,12 @@ impl Recorder {
         let Text::Text { text, replaced } = whole else {
             let mut record = out.record(self.group_of(source));
             record.times(time, source.observed);
-            return self.finish(record, line, whole, source);
+            return self.finish(record, line, whole, b"", source);
         };
         let mut reader = out.reader(fields);
         let mut record = out.record(self.group_of(source));
         let read = reader.write(text, source.facts, (time, source.observed), &mut record);
+        let is_json = read.is_ok();
         if let Err(error) = read {
             drop(record);
             record = out.record(self.group_of(source));
@@ -308,7 +309,7 @@ impl Recorder {
         if !stream.is_empty() && !source.facts.has(STREAM) {
             record.attribute(STREAM, Scalar::Text(stream));
         }
-        self.finish(record, line, whole, source);
+        self.finish(record, line, whole, if is_json { reader.shown() } else { b"" }, source);
         out.keep(reader);
     }
 
@@ -323,7 +324,7 @@ impl Recorder {
         let mut record = out.record(self.group_of(source));
         if trace::write(text, source.facts, source.observed, &mut record).is_some() {
             record.mixes();
-            return self.finish(record, line, whole, source);
+            return self.finish(record, line, whole, b"", source);
         }
         drop(record);
         self.json(Fields::Dynamo, line, whole, None, source, out);
@@ -372,8 +373,8 @@ impl Recorder {
         writing.tally.written += 1;
     }
 
-    /// The body, and the attributes of the file and of the line.
-    fn finish(&self, mut record: Record<'_>, line: Line<'_>, text: &Text<'_>, source: Source<'_>) {
+    /// The attributes of the file and of the line, the body, and the attributes that this shows.
+    fn finish(&self, mut record: Record<'_>, line: Line<'_>, text: &Text<'_>, shown: &[u8], source: Source<'_>) {
         record.writer().raw(source.facts.encoded());
         for (key, value) in self.of_line(line) {
             record.attribute(key, Scalar::Int(value));
@@ -387,6 +388,7 @@ impl Recorder {
             }
             Text::Bytes(bytes) => record.body(Scalar::Bytes(bytes)),
         }
+        record.writer().raw(shown);
         record.end();
     }
 

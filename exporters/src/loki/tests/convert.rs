@@ -71,33 +71,32 @@ fn a_stream_without_labels_has_a_name() {
 
 #[test]
 fn attributes_that_the_line_is_known_to_show_are_not_stored_and_may_still_be_labels_or_hints() {
-    let known = |attributes: &[(&str, &str)], yaml: &str| {
+    let known = |beside: &[(&str, &str)], yaml: &str| {
         let mut w = Writer::new();
         w.message(request::RESOURCES, |w| {
             w.message(resource_group::SCOPES, |w| {
                 w.message(scope_group::ITEMS, |w| {
-                    attributes.iter().for_each(|(k, v)| w.attribute(log_record::ATTRIBUTES, k, Scalar::Text(v)));
+                    let attribute =
+                        |w: &mut Writer, k: &str, v| w.attribute(log_record::ATTRIBUTES, k, Scalar::Text(v));
                     w.fixed64(log_record::TIME, TIME);
-                    w.attribute(log_record::ATTRIBUTES, "behind", Scalar::Text("x"));
+                    beside.iter().for_each(|(k, v)| attribute(w, k, v));
                     w.any_value(log_record::BODY, Scalar::Text(r#"{"shown":"as another"}"#));
+                    attribute(w, "shown", "as known");
                 });
             });
         });
-        let batch = Batch::new(Signal::Logs, w.into_bytes()).unwrap().with_shown_first();
+        let batch = Batch::new(Signal::Logs, w.into_bytes()).unwrap().with_shown_last();
         let (push, _) = pushed(&format!("{BARE}\n{yaml}"), &batch);
         push.lines().join("")
     };
     let line = r#"  0 "{\"shown\":\"as another\"}""#;
     let plain = |metadata: &str| format!(r#"{{service_name="unknown_service"}}{line}{metadata}"#);
-    let shown = ("shown", "as known");
-    assert_eq!(known(&[shown], ""), plain(" behind=x"));
-    assert_eq!(known(&[shown], "structured_metadata: all"), plain(" shown=as known behind=x"));
-    assert_eq!(known(&[shown], "attribute_labels: [shown]"), format!(r#"{{shown="as known"}}{line} behind=x"#));
-    assert_eq!(
-        known(&[shown, ("loki.attribute.labels", "shown")], ""),
-        format!(r#"{{shown="as known"}}{line} behind=x"#)
-    );
-    assert!(known(&[shown], "format: logfmt").ends_with(r#"attribute_shown=\"as known\" attribute_behind=x""#));
+    let a = ("a", "x");
+    assert_eq!(known(&[a], ""), plain(" a=x"));
+    assert_eq!(known(&[a], "structured_metadata: all"), plain(" a=x shown=as known"));
+    assert_eq!(known(&[a], "attribute_labels: [shown]"), format!(r#"{{shown="as known"}}{line} a=x"#));
+    assert_eq!(known(&[a, ("loki.attribute.labels", "shown")], ""), format!(r#"{{shown="as known"}}{line} a=x"#));
+    assert!(known(&[a], "format: logfmt").ends_with(r#"attribute_a=x attribute_shown=\"as known\"""#));
 }
 
 #[test]

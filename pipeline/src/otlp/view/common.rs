@@ -171,9 +171,6 @@ impl<'a> Iterator for KeyValues<'a> {
     }
 }
 
-/// What a key's field begins with.
-const KEY_FIELD: u8 = 0x0a;
-
 /// One attribute.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KeyValue<'a> {
@@ -198,26 +195,6 @@ impl<'a> View<'a> for KeyValue<'a> {
             }
         }
         Ok(KeyValue { raw, key, value })
-    }
-}
-
-impl KeyValue<'_> {
-    /// The bytes of the key, where it stands first and is short, as in all that is written by the usual libraries.
-    #[inline]
-    pub fn plain_key(raw: &[u8]) -> Option<&[u8]> {
-        match raw {
-            [KEY_FIELD, len @ 0..0x80, rest @ ..] => rest.get(..usize::from(*len)),
-            _ => None,
-        }
-    }
-
-    /// The first byte of a [`KeyValue::plain_key`] that has one.
-    #[inline]
-    pub fn plain_key_start(raw: &[u8]) -> Option<u8> {
-        match raw {
-            [KEY_FIELD, 1..0x80, first, ..] => Some(*first),
-            _ => None,
-        }
     }
 }
 

@@ -57,29 +57,25 @@ impl<'a> LogRecord<'a> {
         Ok(out)
     }
 
-    /// The record, and one of its attributes after the other to `take`, as it stands and with whether it stands before the
-    /// times. For batches of which it is known what stands there: [`Batch::shown_first`](crate::Batch::shown_first).
+    /// The record up to its body, and each of the attributes until there to `take`, as it stands. What is behind is not read:
+    /// for batches of which it is known what stands there, see [`Batch::shown_last`](crate::Batch::shown_last).
     ///
     /// # Errors
-    /// When the record is malformed, and what `take` says.
-    pub fn with_each_attribute(
+    /// When the record is malformed until there, and what `take` says.
+    pub fn until_body(
         raw: &'a [u8],
-        mut take: impl FnMut(&'a [u8], bool) -> Result<(), WireError>,
+        mut take: impl FnMut(&'a [u8]) -> Result<(), WireError>,
     ) -> Result<Self, WireError> {
         let mut out = LogRecord::empty(raw);
-        let mut fields = Fields::new(raw);
-        // Most of them stand at the front.
-        while let Some(attribute) = fields.take_short(log_record::ATTRIBUTES) {
-            take(attribute, true)?;
-        }
-        let mut before_times = true;
-        for field in fields {
+        for field in Fields::new(raw) {
             let field = field?;
             if field.number == log_record::ATTRIBUTES {
-                take(field.value.bytes()?, before_times)?;
-            } else {
-                before_times &= !matches!(field.number, log_record::TIME | log_record::OBSERVED_TIME);
-                out.take(field)?;
+                take(field.value.bytes()?)?;
+                continue;
+            }
+            out.take(field)?;
+            if field.number == log_record::BODY {
+                break;
             }
         }
         Ok(out)

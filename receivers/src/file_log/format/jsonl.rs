@@ -5,11 +5,12 @@
 use std::sync::LazyLock;
 
 use pipeline::json::{JsonError, Raw, Scanner, Str};
-use pipeline::otlp::write::{SHORT_TEXT, Scalar};
+use pipeline::otlp::fields::log_record;
+use pipeline::otlp::write::{SHORT_TEXT, Scalar, Writer};
 use smallvec::SmallVec;
 
 use super::civil::Minute;
-use super::keys::{Found, Key, Keys, MOST_KEYS, START, field};
+use super::keys::{Found, Key, Keys, MOST_KEYS, START, decides, field};
 use super::record::{Record, span_id, trace_flags, trace_id};
 use super::severity::Severity;
 use crate::file_log::facts::Facts;
@@ -135,12 +136,14 @@ const MOST_ATTRIBUTES: usize = 128;
 pub struct Reader {
     keys: Keys,
     minute: Minute,
+    /// What the line before has shown, as attributes of a `LogRecord`.
+    shown: Writer,
 }
 
 impl Reader {
     /// Of lines whose fields are taken in this way.
     pub fn new(fields: Fields) -> Reader {
-        Reader { keys: Keys::new(fields), minute: Minute::default() }
+        Reader { keys: Keys::new(fields), minute: Minute::default(), shown: Writer::new() }
     }
 
     /// How fields are taken.
@@ -148,9 +151,9 @@ impl Reader {
         self.keys.fields()
     }
 
-    /// Writes what a line's fields say into the record: attributes, and behind them times, severity, trace context. Not the
-    /// body, and no attribute whose key is `taken`. The time is the line's own, else the `known` one. Of a field that stands
-    /// twice the first counts: Dynamo writes its own fields before those of the event.
+    /// Writes what a line's fields say into the record: times, severity, trace context. Not the body, and not the attributes,
+    /// which are [`Reader::shown`]; no one whose key is `taken`. The time is the line's own, else the `known` one. Of a field
+    /// that stands twice the first counts: Dynamo writes its own fields before those of the event.
     ///
     /// # Errors
     /// Where the line is no JSON object; what was written until then is of no use.
@@ -162,6 +165,7 @@ impl Reader {
         record: &mut Record<'_>,
     ) -> Result<(), JsonError> {
         let mut said = Said::default();
+        self.shown.clear();
         let mut text = Scanner::new(line);
         let (mut joint, mut before) = (b'{', START);
         loop {
@@ -174,7 +178,7 @@ impl Reader {
             match key {
                 Found::Known(number) => {
                     before = number;
-                    let Key { raw, purpose, field, short, .. } = self.keys.get(number);
+                    let Key { raw, purpose, field, short, decides, .. } = self.keys.get(number);
                     if *purpose == Use::BodyOnly {
                         text.skip_value()?;
                         continue;
@@ -186,9 +190,12 @@ impl Reader {
                         && said.has_room()
                     {
                         said.seen.add(number);
+                        said.decides |= decides[usize::from(matches!(value, Raw::Str(_)))];
                         match (short, short_text(line, text.at(), value)) {
-                            (Some(key), Some((text, len))) => record.short_attribute(key, text, len),
-                            _ => attribute(field, value, *purpose == Use::Id, record),
+                            (Some(key), Some((text, len))) => {
+                                self.shown.short_attribute(log_record::ATTRIBUTES, key, text, len);
+                            }
+                            _ => attribute(field, value, *purpose == Use::Id, &mut self.shown),
                         }
                     }
                 }
@@ -201,7 +208,9 @@ impl Reader {
                         && said.has_room()
                     {
                         said.others.push(key.raw);
-                        attribute(&field(&key.text()), value, purpose == Use::Id, record);
+                        let key = key.text();
+                        said.decides |= decides(&key, matches!(value, Raw::Str(_)));
+                        attribute(&field(&key), value, purpose == Use::Id, &mut self.shown);
                     }
                 }
             }
@@ -214,7 +223,16 @@ impl Reader {
         }
         record.trace(said.trace, said.span, said.flags);
         record.dropped_attributes(said.dropped);
+        if said.decides {
+            record.mixes();
+        }
         Ok(())
+    }
+
+    /// The attributes of the line that was read last, as fields of `LogRecord`. They belong behind the body, which shows them:
+    /// see [`Batch::shown_last`](pipeline::Batch::shown_last).
+    pub fn shown(&self) -> &[u8] {
+        self.shown.as_slice()
     }
 }
 
@@ -242,6 +260,8 @@ struct Said<'a> {
     flags: Option<u8>,
     attributes: usize,
     dropped: u64,
+    /// Whether one of the attributes [`decides`].
+    decides: bool,
     /// The keys that are attributes by now, and those of them that have no number.
     seen: Seen,
     others: SmallVec<[&'a str; 4]>,
@@ -310,20 +330,20 @@ fn short_text<'a>(line: &'a str, at: usize, value: Raw<'_>) -> Option<(&'a [u8; 
 }
 
 #[inline]
-fn attribute(key: &[u8], value: Raw<'_>, as_text: bool, record: &mut Record<'_>) {
+fn attribute(key: &[u8], value: Raw<'_>, as_text: bool, out: &mut Writer) {
     match value {
-        Raw::Str(Str { raw, escaped: false }) => record.attribute_of(key, Scalar::Text(raw)),
-        _ => unusual_attribute(key, value, as_text, record),
+        Raw::Str(Str { raw, escaped: false }) => out.attribute_of(log_record::ATTRIBUTES, key, Scalar::Text(raw)),
+        _ => unusual_attribute(key, value, as_text, out),
     }
 }
 
 #[inline(never)]
-fn unusual_attribute(key: &[u8], value: Raw<'_>, as_text: bool, record: &mut Record<'_>) {
+fn unusual_attribute(key: &[u8], value: Raw<'_>, as_text: bool, out: &mut Writer) {
     match value {
-        Raw::Str(text) => record.attribute_of(key, Scalar::Text(&text.text())),
-        Raw::Number(number) if as_text => record.attribute_of(key, Scalar::Text(number)),
-        Raw::Number(number) => record.attribute_of(key, number_of(number)),
-        Raw::Bool(value) => record.attribute_of(key, Scalar::Bool(value)),
+        Raw::Str(text) => out.attribute_of(log_record::ATTRIBUTES, key, Scalar::Text(&text.text())),
+        Raw::Number(number) if as_text => out.attribute_of(log_record::ATTRIBUTES, key, Scalar::Text(number)),
+        Raw::Number(number) => out.attribute_of(log_record::ATTRIBUTES, key, number_of(number)),
+        Raw::Bool(value) => out.attribute_of(log_record::ATTRIBUTES, key, Scalar::Bool(value)),
         Raw::Null | Raw::Nested(_) => {}
     }
 }

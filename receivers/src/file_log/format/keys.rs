@@ -27,6 +27,8 @@ pub struct Key {
     pub raw: Box<str>,
     /// What its member is for.
     pub purpose: Use,
+    /// Whether an attribute of that key [`decides`], without and with a text as its value.
+    pub decides: [bool; 2],
     /// Its field of a `KeyValue`.
     pub field: Box<[u8]>,
     /// The same, if that is short.
@@ -139,7 +141,12 @@ impl Keys {
         }
         let known = self.key(key.raw);
         let text = key.text();
-        self.list.push(Key { field: field(&text), short: ShortKey::new(&text), ..known });
+        self.list.push(Key {
+            field: field(&text),
+            short: ShortKey::new(&text),
+            decides: [false, true].map(|is_text| decides(&text, is_text)),
+            ..known
+        });
         self.slots[slot] = u16::try_from(number).ok()?;
         Some(number)
     }
@@ -153,11 +160,17 @@ impl Keys {
             first: (u128::from_le_bytes(first.map(|(byte, _)| byte)), u128::from_le_bytes(first.map(|(_, mask)| mask))),
             raw: raw.into(),
             purpose: self.fields.of(raw),
+            decides: [false; 2],
             field: Box::default(),
             short: None,
             next: [START; 2],
         }
     }
+}
+
+/// Whether an attribute of that key says how its record is to be treated, so that Loki's exporter must see it.
+pub fn decides(key: &str, is_text: bool) -> bool {
+    key.starts_with("loki.") || (is_text && key == "level")
 }
 
 /// A key as the field of a `KeyValue`.

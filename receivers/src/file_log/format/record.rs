@@ -6,7 +6,7 @@ use pipeline::buffers::Buffers;
 use pipeline::otlp::fields::{log_record, request, resource, resource_group, scope, scope_group};
 use pipeline::otlp::hex::from_hex;
 use pipeline::otlp::wire::{LEN, varint_len, write_varint};
-use pipeline::otlp::write::{Open, SHORT_TEXT, Scalar, ShortKey, Writer};
+use pipeline::otlp::write::{Open, Scalar, Writer};
 use pipeline::{Batch, Signal};
 
 use super::jsonl::{Fields, Reader};
@@ -51,16 +51,15 @@ pub struct Requests {
     buffers: Buffers,
     /// Bytes of the request that was finished last: the next one may be as large.
     last: usize,
-    /// Whether, of all records so far, the attributes before the times are those that the body shows: see
-    /// [`Batch::shown_first`].
-    shown_first: bool,
+    /// Whether, of all records so far, what stands behind the body is what that shows: see [`Batch::shown_last`].
+    shown_last: bool,
     reader: Option<Box<Reader>>,
 }
 
 impl Default for Requests {
     fn default() -> Requests {
         let (growing, buffers) = (Vec::new(), Buffers::default());
-        Requests { growing, items: 0, bytes: 0, buffers, last: 0, shown_first: true, reader: None }
+        Requests { growing, items: 0, bytes: 0, buffers, last: 0, shown_last: true, reader: None }
     }
 }
 
@@ -104,8 +103,8 @@ impl Requests {
         let writer = &mut self.growing[index].records;
         let before = writer.len();
         let open = Some(writer.open_long(scope_group::ITEMS));
-        let (items, bytes, shown_first) = (&mut self.items, &mut self.bytes, &mut self.shown_first);
-        Record { writer, open, before, items, bytes, shown_first }
+        let (items, bytes, shown_last) = (&mut self.items, &mut self.bytes, &mut self.shown_last);
+        Record { writer, open, before, items, bytes, shown_last }
     }
 
     /// The reader of lines whose fields are taken in this way, with what it remembers of those before. To be given back with
@@ -126,7 +125,7 @@ impl Requests {
         self.last = self.growing.iter().map(|g| g.records.len()).max().unwrap_or(0);
         let whole = self.growing.drain(..).filter(|g| g.records.len() > g.room);
         let batch = Batch::from_parts(Signal::Logs, whole.map(|g| g.finish(&self.buffers)), items);
-        if std::mem::replace(&mut self.shown_first, true) { batch.with_shown_first() } else { batch }
+        if std::mem::replace(&mut self.shown_last, true) { batch.with_shown_last() } else { batch }
     }
 }
 
@@ -162,7 +161,7 @@ pub struct Record<'a> {
     before: usize,
     items: &'a mut usize,
     bytes: &'a mut usize,
-    shown_first: &'a mut bool,
+    shown_last: &'a mut bool,
 }
 
 impl Record<'_> {
@@ -196,21 +195,9 @@ impl Record<'_> {
         self.writer.attribute(log_record::ATTRIBUTES, key, value);
     }
 
-    /// The same with a key that is written by now, as the field of a `KeyValue`.
-    #[inline]
-    pub fn attribute_of(&mut self, key: &[u8], value: Scalar<'_>) {
-        self.writer.attribute_of(log_record::ATTRIBUTES, key, value);
-    }
-
-    /// The same with a short key and text, see [`Writer::short_attribute`].
-    #[inline]
-    pub fn short_attribute(&mut self, key: &ShortKey, text: &[u8; SHORT_TEXT], len: usize) {
-        self.writer.short_attribute(log_record::ATTRIBUTES, key, text, len);
-    }
-
-    /// What the body shows of the attributes, does not stand before the times alone.
+    /// Its body shows attributes that stand before it, or what stands behind it says how the record is to be treated.
     pub fn mixes(&mut self) {
-        *self.shown_first = false;
+        *self.shown_last = false;
     }
 
     /// Trace context. A span id without a trace id says nothing and is left out, flags likewise.

@@ -180,7 +180,7 @@ async fn values_of_every_length_are_read_whole_wherever_they_stand() {
         let text: String = (0..140).map(line).collect();
         let mut got = Vec::new();
         for_each_record(&records("json", &text).await, |_, record| got.push(attributes(record)));
-        let want = |len| [format!("msg={}", value(len)), format!("no={len}"), "log.file.name=a.log".to_owned()];
+        let want = |len| ["log.file.name=a.log".to_owned(), format!("msg={}", value(len)), format!("no={len}")];
         assert_eq!(got, (0..140).map(want).collect::<Vec<_>>());
     }
 }
@@ -197,4 +197,40 @@ async fn a_line_with_a_great_many_fields_keeps_a_bounded_number_of_attributes() 
     for_each_record(&batches, |_, record| {
         assert_eq!(record.attributes().count(), 128 + 1);
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_line_shows_stands_behind_it_and_a_batch_says_so_unless_it_decides_something() {
+    for (format, line, want) in [
+        ("json", r#"{"a":"1","b":2}"#, true),
+        ("json", r#"{"level":30,"a":"1"}"#, true),
+        ("json", r#"{"level":"INFO","a":"1"}"#, true),
+        ("json", r#"{"loki.format":"json"}"#, false),
+        ("json", r#"{"l\u006fki.tenant":1}"#, false),
+        ("json", r#"{"l\u0065vel":"INFO"}"#, false),
+        ("dynamo_jsonl", r#"{"loki.format":"json","message":"m"}"#, true),
+        ("dynamo_jsonl", "no JSON", true),
+        ("dynamo_trace", r#"{"schema":"dynamo.request.trace.v1","event_type":"request_end"}"#, false),
+    ] {
+        // The batch behind is another one, with a record of which nothing is special.
+        let rig = Rig::new(&format!("format: {format}"));
+        rig.files.put("/logs/a.log", format!("{line}\n"));
+        let running = rig.start().await;
+        sleep(A_POLL * 8).await;
+        rig.files.append("/logs/a.log", "{\"message\":\"m\"}\n");
+        sleep(A_POLL * 8).await;
+        running.stop().await;
+        let batches = rig.sink.take();
+        assert_eq!(batches.iter().map(Batch::shown_last).collect::<Vec<_>>(), [want, true], "{format} {line}");
+        for_each_record(&batches[1..], |_, record| {
+            assert_eq!(attributes(record), ["log.file.name=a.log", "message=m"]);
+            let mut before = 0;
+            LogRecord::until_body(record.raw, |_| {
+                before += 1;
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(before, 1);
+        });
+    }
 }

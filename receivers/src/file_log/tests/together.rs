@@ -140,7 +140,7 @@ async fn the_preset_for_containers_unwraps_lines_joins_their_parts_and_knows_the
         [
             format!("ERROR apart @1795188686681620000 17 [log.iostream=stderr] {pod}"),
             format!("begin @1795188686681620000 0 [log.iostream=stdout] {pod}"),
-            format!("{json} @1795188687000000000 13 [model=m, log.iostream=stderr] {pod}"),
+            format!("{json} @1795188687000000000 13 [log.iostream=stderr, model=m] {pod}"),
         ]
     );
 }
