@@ -10,14 +10,16 @@ use pipeline::otlp::view::{AnyValue, KeyValue, LogRecord, ResourceGroup, ScopeGr
 use super::MOST_ROOM;
 use super::adjusted::Adjusted;
 use super::config::{Config, Format, LongLines, StructuredMetadata};
+use super::entry::{Entry, Line, Span};
 use super::hints::{self, Hints};
+use super::ids::Ids;
 use super::labels::{Added, Labels};
 use super::line::{Around, pieces};
 use super::listed::Listed;
-use super::metadata::{Ids, Metadata};
+use super::metadata::Metadata;
 use super::newest::{Times, is_behind};
 use super::place::{Place, is_same};
-use super::streams::{Line, Span, StreamId, Streams};
+use super::streams::{StreamId, Streams};
 use crate::dropped::Dropped;
 use crate::plain;
 
@@ -203,12 +205,14 @@ impl<'a> Converter<'a, '_> {
         if format == Format::Raw && config.structured_metadata == StructuredMetadata::NotInLine && !knows_shown {
             self.listed.take_out(line, &mut self.attributes);
         }
-        let metadata = self.metadata(record, &place, moved, format)?;
+        let ids =
+            if config.structured_metadata == StructuredMetadata::None { Ids::default() } else { Ids::of(record)? };
+        let metadata = self.metadata(record, ids, &place, moved, format)?;
         let entry = match body {
-            Some(text) => Line::Body(text),
+            Some(text) => Line::Body(text.as_bytes()),
             None => self.out.written(|w| w.raw(line.as_bytes())),
         };
-        self.entries(time, stream, line, entry, metadata);
+        self.entries(stream, time, (line.as_bytes(), entry), ids, metadata);
         self.line = written;
         Ok(())
     }
@@ -217,22 +221,17 @@ impl<'a> Converter<'a, '_> {
     fn metadata(
         &mut self,
         record: &LogRecord<'a>,
+        ids: Ids<'a>,
         place: &Place<'a>,
         moved: Option<&(String, String)>,
         format: Format,
-    ) -> Result<[Span; 2], WireError> {
-        let wanted = self.config.structured_metadata;
-        if wanted == StructuredMetadata::None {
-            return Ok([Span::default(); 2]);
-        }
-        let ids = Ids::of(record)?;
-        let of_ids = self.out.write(|w| ids.write(w));
-        if wanted == StructuredMetadata::Ids {
-            return Ok([of_ids, Span::default()]);
+    ) -> Result<Span, WireError> {
+        if matches!(self.config.structured_metadata, StructuredMetadata::None | StructuredMetadata::Ids) {
+            return Ok(Span::default());
         }
         let is_usual = moved.is_none() && format == Format::Raw;
         if is_usual && let Some(known) = place.known(record, ids, self.scope, &self.attributes) {
-            return Ok([of_ids, known]);
+            return Ok(known);
         }
         self.metadata.clear();
         self.metadata.add_ids(ids);
@@ -247,7 +246,7 @@ impl<'a> Converter<'a, '_> {
         if is_usual && self.metadata.left_out() == 0 {
             place.remember(record, ids, self.scope, &self.attributes, span);
         }
-        Ok([of_ids, span])
+        Ok(span)
     }
 
     /// The body of a record, where that is text and complete, and so is its line.
@@ -288,17 +287,21 @@ impl<'a> Converter<'a, '_> {
         }
     }
 
-    /// Adds the record, as several entries where its line is too long.
-    fn entries(&mut self, time: u64, stream: StreamId, line: &str, entry: Line<'a>, metadata: [Span; 2]) {
+    /// Adds the record, as several entries where its line, of that text, is too long.
+    fn entries(&mut self, stream: StreamId, time: u64, (text, line): (&[u8], Line<'a>), ids: Ids<'a>, metadata: Span) {
+        let max = self.config.max_line_bytes;
+        if text.len() <= max {
+            self.out.push(stream, Entry::new(time, line, ids, metadata, true));
+            return;
+        }
+        self.adjusted.line_too_long(self.config.long_lines);
         let most = match self.config.long_lines {
             LongLines::Split => usize::MAX,
             LongLines::Cut => 1,
         };
-        if line.len() > self.config.max_line_bytes {
-            self.adjusted.line_too_long(self.config.long_lines);
-        }
-        for (i, piece) in (0u64..).zip(pieces(line, self.config.max_line_bytes).take(most)) {
-            self.out.push(stream, time.saturating_add(i), i == 0, entry.part(piece), metadata);
+        for (i, piece) in (0u64..).zip(pieces(text, max).take(most)) {
+            let time = time.saturating_add(i);
+            self.out.push(stream, Entry::new(time, line.part(piece), ids, metadata, i == 0));
         }
     }
 

@@ -160,7 +160,9 @@ impl Pairs<'_> {
 }
 
 /// The pieces of a line of at most so many bytes, cut between characters. An empty line is one piece.
-pub fn pieces(line: &str, most: usize) -> impl Iterator<Item = Range<usize>> + '_ {
+pub fn pieces(line: &[u8], most: usize) -> impl Iterator<Item = Range<usize>> + '_ {
+    // The bytes that go on a character are those with the bits 10 in front.
+    let is_boundary = |at: &usize| line.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80);
     let mut start = 0;
     let mut is_first = true;
     std::iter::from_fn(move || {
@@ -168,14 +170,10 @@ pub fn pieces(line: &str, most: usize) -> impl Iterator<Item = Range<usize>> + '
             return None;
         }
         is_first = false;
-        let mut end = line.len().min(start + most);
-        while end > start && !line.is_char_boundary(end) {
-            end -= 1;
-        }
-        if end == start {
-            // A limit below one character: the character goes out whole.
-            end = line[start..].chars().next().map_or(line.len(), |c| start + c.len_utf8());
-        }
+        let end = line.len().min(start + most);
+        let end = (start + 1..=end).rev().find(is_boundary);
+        // A limit below one character: the character goes out whole.
+        let end = end.or_else(|| (start + 1..=line.len()).find(is_boundary)).unwrap_or(start);
         let piece = start..end;
         start = end;
         Some(piece)
@@ -191,7 +189,7 @@ mod tests {
     use super::*;
 
     fn split(line: &str, most: usize) -> Vec<&str> {
-        pieces(line, most).map(|range| &line[range]).collect()
+        pieces(line.as_bytes(), most).map(|range| &line[range]).collect()
     }
 
     #[test]

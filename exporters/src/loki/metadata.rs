@@ -4,11 +4,12 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use pipeline::otlp::WireError;
-use pipeline::otlp::hex::{to_hex, write_hex};
+use pipeline::otlp::hex::write_hex;
 use pipeline::otlp::view::{AnyValue, LogRecord};
 use pipeline::otlp::write::{Writer, field_len};
 use smallvec::SmallVec;
 
+use super::ids::{Ids, SPAN_ID, TRACE_ID};
 use super::labels::write_legal_name;
 use super::line::Around;
 use crate::plain;
@@ -23,46 +24,6 @@ const MOST_REMEMBERED: usize = 32;
 const STRUCTURED_METADATA: u32 = 3;
 const NAME: u32 = 1;
 const VALUE: u32 = 2;
-
-/// The ids of a record, as far as it has them.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ids {
-    trace: Option<[u8; 16]>,
-    span: Option<[u8; 8]>,
-}
-
-impl Ids {
-    /// Those of a record.
-    ///
-    /// # Errors
-    /// When they are of a wrong length.
-    pub fn of(record: &LogRecord<'_>) -> Result<Ids, WireError> {
-        Ok(Ids { trace: record.trace_id()?, span: record.span_id()? })
-    }
-
-    /// Which of them there are.
-    pub fn which(self) -> (bool, bool) {
-        (self.trace.is_some(), self.span.is_some())
-    }
-
-    /// Writes them as the fields of an `EntryAdapter` that [`Metadata`] makes of them.
-    pub fn write(self, out: &mut Writer) {
-        self.trace.inspect(|id| write_id(TRACE_ID, id, out));
-        self.span.inspect(|id| write_id(SPAN_ID, id, out));
-    }
-}
-
-#[inline(always)]
-fn write_id<const N: usize>(name: &str, id: &[u8; N], out: &mut Writer) {
-    let value = to_hex(id);
-    let value = value.as_flattened();
-    out.header(STRUCTURED_METADATA, field_len(NAME, name.len()) + field_len(VALUE, value.len()));
-    out.text(NAME, name);
-    out.bytes(VALUE, value);
-}
-
-const TRACE_ID: &str = "trace_id";
-const SPAN_ID: &str = "span_id";
 
 /// The structured metadata of one entry. What comes first stays where there is too much.
 #[derive(Debug, Default)]
@@ -100,12 +61,12 @@ impl Metadata {
     }
 
     /// Adds `trace_id` and `span_id`, as far as they are there.
-    pub fn add_ids(&mut self, ids: Ids) {
+    pub fn add_ids(&mut self, ids: Ids<'_>) {
         if let Some(id) = ids.trace {
-            self.add_with(TRACE_ID, |out| write_hex(out, &id));
+            self.add_with(TRACE_ID, |out| write_hex(out, id));
         }
         if let Some(id) = ids.span {
-            self.add_with(SPAN_ID, |out| write_hex(out, &id));
+            self.add_with(SPAN_ID, |out| write_hex(out, id));
         }
     }
 

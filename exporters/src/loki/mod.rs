@@ -5,7 +5,9 @@ mod adjusted;
 mod answer;
 mod config;
 mod convert;
+mod entry;
 mod hints;
+mod ids;
 mod labels;
 mod line;
 mod listed;
@@ -121,8 +123,8 @@ impl Exporter for Loki {
 const LOKIS_LABELS: usize = 15;
 /// Entries for which there is room from the start.
 const MOST_ROOM: usize = 1 << 14;
-/// What is written of a record beside its body, with trace and span ids.
-const WRITTEN_BYTES: usize = 128;
+/// What is written of a record beside its body and its ids, where that is not what the one before has.
+const WRITTEN_BYTES: usize = 64;
 /// Bytes from which the size of a push may be why it fails at a gateway.
 const HEAVY: usize = 64 << 10;
 

@@ -5,9 +5,10 @@ use std::cell::{OnceCell, RefCell};
 use pipeline::otlp::view::{KeyValue, LogRecord};
 
 use super::config::Config;
+use super::entry::Span;
+use super::ids::Ids;
 use super::labels::Labels;
-use super::metadata::Ids;
-use super::streams::{Span, StreamId, Streams};
+use super::streams::{StreamId, Streams};
 
 /// The stream of a record.
 pub struct Place<'a> {
@@ -74,7 +75,7 @@ impl<'a> Place<'a> {
     pub fn known(
         &self,
         record: &LogRecord<'a>,
-        ids: Ids,
+        ids: Ids<'a>,
         scope: (&str, &str),
         attributes: &[KeyValue<'a>],
     ) -> Option<Span> {
@@ -95,7 +96,7 @@ impl<'a> Place<'a> {
     pub fn remember(
         &self,
         record: &LogRecord<'a>,
-        ids: Ids,
+        ids: Ids<'a>,
         scope: (&'a str, &'a str),
         attributes: &[KeyValue<'a>],
         span: Span,

@@ -3,14 +3,13 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::ops::Range;
 
 use bytes::Bytes;
 use pipeline::buffers::Buffers;
 use pipeline::net::compress::snappy::{BLOCK, Blocks};
-use pipeline::otlp::wire::varint_len;
 use pipeline::otlp::write::{Writer, field_len};
 
+use super::entry::{Entry, Line, Span};
 use super::newest;
 use crate::requests::Cut;
 
@@ -18,16 +17,9 @@ use crate::requests::Cut;
 mod fields {
     pub const STREAMS: u32 = 1;
     pub const LABELS: u32 = 1;
-    pub const ENTRIES: u32 = 2;
-    /// `logproto.EntryAdapter`.
-    pub const TIMESTAMP: u32 = 1;
-    pub const LINE: u32 = 2;
-    /// `google.protobuf.Timestamp`.
-    pub const SECONDS: u32 = 1;
-    pub const NANOS: u32 = 2;
 }
 
-/// Bytes that a stream takes in a push beside its labels and entries: keys and lengths.
+/// The most bytes that a stream takes in a push beside its labels and entries: keys and lengths.
 const STREAM_OVERHEAD: usize = 16;
 /// Room for what is about to be compressed: a block, and an entry of the usual size that goes beyond it.
 const ROOM: usize = BLOCK + (16 << 10);
@@ -40,59 +32,25 @@ pub struct StreamId(usize);
 #[derive(Default)]
 pub struct Streams<'a> {
     tenants: Vec<String>,
-    streams: Vec<Stream>,
+    streams: Vec<Stream<'a>>,
     known: HashMap<(usize, String), StreamId>,
+    /// Entries for which the first stream has room.
+    room: usize,
     label_bytes: usize,
     entry_bytes: usize,
-    /// What entries have beside bodies: structured metadata, and lines that were made.
+    /// What entries have beside bodies and ids: structured metadata, and lines that were made.
     written: Writer,
-    /// As they came.
-    entries: Vec<Entry<'a>>,
-    /// The places of all of them in that, once they are in order.
-    order: Vec<u32>,
+    /// The streams with entries by tenant, once they are in order, each with the number of its first entry among all.
+    order: Vec<(StreamId, usize)>,
 }
 
-struct Stream {
+struct Stream<'a> {
     tenant: usize,
     key: u64,
     labels: String,
-    /// The places of its entries, as they came.
-    entries: Vec<u32>,
-}
-
-/// A place in what was written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    start: u32,
-    end: u32,
-}
-
-/// A place in what was written, of which there is not much more than `MOST_BYTES` of the conversion.
-fn place(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
-}
-
-/// The text of an entry.
-#[derive(Clone, Copy, Debug)]
-pub enum Line<'a> {
-    /// Out of a record's body.
-    Body(&'a str),
-    /// Made of the record.
-    Written(Span),
-}
-
-#[derive(Clone, Copy)]
-struct Entry<'a> {
-    stream: u32,
-    /// Nanoseconds since 1970.
-    time: u64,
-    line: Line<'a>,
-    /// Fields of an `EntryAdapter`: the ids, and what else there is.
-    metadata: [Span; 2],
-    /// Bytes of the `EntryAdapter`.
-    bytes: u32,
-    /// Whether it is the first piece of a record.
-    is_first: bool,
+    entries: Vec<Entry<'a>>,
+    /// The time of the last entry, while each is at or behind the one before.
+    sorted_until: Option<u64>,
 }
 
 /// One request.
@@ -108,40 +66,10 @@ pub struct Push {
     pub streams: Vec<(String, usize)>,
 }
 
-impl Span {
-    fn len(self) -> usize {
-        self.range().len()
-    }
-
-    fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
-    }
-}
-
-impl<'a> Line<'a> {
-    /// A part of it, as a place in its text.
-    #[must_use]
-    pub fn part(self, part: Range<usize>) -> Line<'a> {
-        match self {
-            Line::Body(text) => Line::Body(&text[part]),
-            Line::Written(Span { start, .. }) => {
-                Line::Written(Span { start: start + place(part.start), end: start + place(part.end) })
-            }
-        }
-    }
-
-    fn len(self) -> usize {
-        match self {
-            Line::Body(text) => text.len(),
-            Line::Written(span) => span.len(),
-        }
-    }
-}
-
 impl<'a> Streams<'a> {
     /// None, with a buffer to write into and room for so many entries.
-    pub fn onto(buffer: Vec<u8>, entries: usize) -> Streams<'a> {
-        Streams { written: Writer::onto(buffer), entries: Vec::with_capacity(entries), ..Streams::default() }
+    pub fn onto(buffer: Vec<u8>, room: usize) -> Streams<'a> {
+        Streams { written: Writer::onto(buffer), room, ..Streams::default() }
     }
 
     /// The buffer, to be used again.
@@ -159,7 +87,8 @@ impl<'a> Streams<'a> {
             // Once here and once in the table.
             self.label_bytes += labels.len() * 2;
             let key = newest::key(&self.tenants[*tenant], labels);
-            self.streams.push(Stream { tenant: *tenant, key, labels: labels.clone(), entries: Vec::new() });
+            let entries = Vec::with_capacity(std::mem::take(&mut self.room));
+            self.streams.push(Stream { tenant: *tenant, key, labels: labels.clone(), entries, sorted_until: Some(0) });
             StreamId(self.streams.len() - 1)
         })
     }
@@ -171,24 +100,20 @@ impl<'a> Streams<'a> {
 
     /// The newest entry of each stream, by its key, once they are in order.
     pub fn newest(&self) -> impl Iterator<Item = (u64, u64)> {
-        let newest = |stream: &Stream| stream.entries.last().map(|at| (stream.key, self.entry(*at).time));
-        self.streams.iter().filter_map(newest)
-    }
-
-    fn entry(&self, at: u32) -> &Entry<'a> {
-        &self.entries[at as usize]
+        self.streams.iter().filter_map(|stream| stream.entries.last().map(|entry| (stream.key, entry.time())))
     }
 
     /// Bytes of all entries and labels as they will be sent.
+    #[inline]
     pub fn byte_len(&self) -> usize {
         self.entry_bytes + self.label_bytes
     }
 
     /// Keeps what `write` writes, to be referred to.
     pub fn write(&mut self, write: impl FnOnce(&mut Writer)) -> Span {
-        let start = place(self.written.len());
+        let start = self.written.len();
         write(&mut self.written);
-        Span { start, end: place(self.written.len()) }
+        Span::new(start..self.written.len())
     }
 
     /// Keeps a line that `write` writes.
@@ -196,123 +121,113 @@ impl<'a> Streams<'a> {
         Line::Written(self.write(write))
     }
 
-    /// Adds an entry with its encoded structured metadata; a record that was cut has several, of which one is the first.
-    pub fn push(&mut self, stream: StreamId, time: u64, is_first: bool, line: Line<'a>, metadata: [Span; 2]) {
-        self.entry_bytes += line.len() + metadata[0].len() + metadata[1].len();
-        self.streams[stream.0].entries.push(place(self.entries.len()));
-        self.entries.push(Entry { stream: place(stream.0), time, line, metadata, bytes: 0, is_first });
+    /// Adds an entry.
+    #[inline]
+    pub fn push(&mut self, stream: StreamId, entry: Entry<'a>) {
+        self.entry_bytes += entry.field_len();
+        let stream = &mut self.streams[stream.0];
+        stream.sorted_until = stream.sorted_until.filter(|last| *last <= entry.time()).map(|_| entry.time());
+        stream.entries.push(entry);
     }
 
     /// Orders what was pushed; moves entries of a stream with the same time apart if that is asked for.
     pub fn order(&mut self, unique_timestamps: bool) {
-        for Stream { entries: places, .. } in &mut self.streams {
-            let time = |at: &u32| self.entries[*at as usize].time;
-            if !places.is_sorted_by_key(time) {
-                places.sort_by_key(time);
-            }
-            let mut least = 0;
-            for at in places {
-                let entry = &mut self.entries[*at as usize];
-                if unique_timestamps {
-                    entry.time = entry.time.max(least);
-                    least = entry.time.saturating_add(1);
-                }
-                entry.measure();
-            }
+        self.streams.iter_mut().for_each(|stream| stream.order(unique_timestamps));
+        let with_entries = self.streams.iter().enumerate().filter(|(_, stream)| !stream.entries.is_empty());
+        self.order = with_entries.map(|(number, _)| (StreamId(number), 0)).collect();
+        self.order.sort_by_key(|(id, _)| self.streams[id.0].tenant);
+        let mut before = 0;
+        for (id, first) in &mut self.order {
+            *first = before;
+            before += self.streams[id.0].entries.len();
         }
-        let mut streams: Vec<_> = self.streams.iter().collect();
-        streams.sort_by_key(|stream| stream.tenant);
-        self.order = streams.into_iter().flat_map(|stream| &stream.entries).copied().collect();
     }
 
     /// The next push of the entries from number `from` on: at most `most` entries and `most_bytes` bytes, of one tenant; at
     /// least one entry, however large it is.
     pub fn cut(&self, from: usize, most: usize, most_bytes: usize, buffers: &Buffers) -> Option<Cut<Push>> {
-        let order = self.order.get(from..).filter(|rest| !rest.is_empty())?;
-        let taken = self.fitting(order, most, most_bytes);
-        let order = &order[..taken];
-        let stream = |at: u32| &self.streams[self.entry(at).stream as usize];
+        let runs = self.runs(from, most, most_bytes);
+        let tenant = self.tenants[runs.first()?.stream.tenant].clone();
         // Lengths stand ahead of what they are of, the one of everything at the very front.
-        let runs: Vec<_> = order
-            .chunk_by(|a, b| self.entry(*a).stream == self.entry(*b).stream)
-            .map(|run| {
-                let bytes =
-                    run.iter().map(|at| field_len(fields::ENTRIES, self.entry(*at).bytes as usize)).sum::<usize>();
-                let labels = stream(run[0]).labels.as_str();
-                (run, labels, field_len(fields::LABELS, labels.len()) + bytes)
-            })
-            .collect();
-        let bytes = runs.iter().map(|(_, _, bytes)| field_len(fields::STREAMS, *bytes)).sum();
+        let bytes = runs.iter().map(|run| field_len(fields::STREAMS, run.bytes)).sum();
         let mut out = Compressed { blocks: Blocks::new(bytes), open: Writer::onto(buffers.take(ROOM)) };
-        for (run, labels, bytes) in &runs {
-            out.open.header(fields::STREAMS, *bytes);
-            out.open.text(fields::LABELS, labels);
-            for at in *run {
-                self.write_entry(&mut out.open, self.entry(*at));
+        for run in &runs {
+            out.open.header(fields::STREAMS, run.bytes);
+            out.open.text(fields::LABELS, &run.stream.labels);
+            for entry in run.entries {
+                entry.write(self.written.as_slice(), &mut out.open);
                 out.shift();
             }
         }
-        let records = |run: &[u32]| run.iter().filter(|at| self.entry(**at).is_first).count();
-        let streams: Vec<_> = runs.iter().map(|(run, labels, _)| ((*labels).to_owned(), records(run))).collect();
-        let items = streams.iter().map(|(_, records)| records).sum();
-        let tenant = self.tenants[stream(order[0]).tenant].clone();
-        Some(Cut { request: Push { body: out.finish(buffers), bytes, tenant, streams }, entries: taken, items })
+        let body = out.finish(buffers);
+        let entries = runs.iter().map(|run| run.entries.len()).sum();
+        let items = runs.iter().map(|run| run.records).sum();
+        let streams = runs.iter().map(|run| (run.stream.labels.clone(), run.records)).collect();
+        Some(Cut { request: Push { body, bytes, tenant, streams }, entries, items })
     }
 
-    fn fitting(&self, order: &[u32], most: usize, most_bytes: usize) -> usize {
-        let mut bytes = 0;
-        let mut last = None;
-        let tenant = |entry: &Entry<'_>| self.streams[entry.stream as usize].tenant;
-        let fits = |at: &&u32| {
-            let entry = self.entry(**at);
-            bytes += entry.inside_len() + STREAM_OVERHEAD;
-            if last.replace(entry.stream) != Some(entry.stream) {
-                bytes += self.streams[entry.stream as usize].labels.len() + STREAM_OVERHEAD;
+    /// What a push from entry number `from` on has of each stream.
+    fn runs(&self, from: usize, most: usize, most_bytes: usize) -> Vec<Run<'_, 'a>> {
+        let mut runs: Vec<Run<'_, 'a>> = Vec::new();
+        let (mut taken, mut bytes) = (0, 0);
+        let at = self.order.partition_point(|(_, first)| *first <= from).saturating_sub(1);
+        for (id, first) in self.order.iter().skip(at) {
+            let stream = &self.streams[id.0];
+            let entries = stream.entries.get(from.saturating_sub(*first)..).unwrap_or_default();
+            if runs.first().is_some_and(|run| run.stream.tenant != stream.tenant) {
+                break;
             }
-            bytes <= most_bytes && tenant(entry) == tenant(self.entry(order[0]))
-        };
-        order.iter().take(most).take_while(fits).count().max(1)
-    }
-
-    fn write_entry(&self, out: &mut Writer, entry: &Entry<'_>) {
-        let (seconds, nanos) = entry.timestamp();
-        out.header(fields::ENTRIES, entry.bytes as usize);
-        out.header(fields::TIMESTAMP, timestamp_len(seconds, nanos));
-        out.varint(fields::SECONDS, seconds);
-        out.varint(fields::NANOS, nanos);
-        match entry.line {
-            Line::Body(text) => out.text(fields::LINE, text),
-            Line::Written(span) => out.bytes(fields::LINE, self.at(span)),
+            bytes += stream.labels.len() + STREAM_OVERHEAD;
+            let mut run =
+                Run { stream, entries: &[], bytes: field_len(fields::LABELS, stream.labels.len()), records: 0 };
+            let mut len = 0;
+            for entry in entries {
+                let entry_bytes = entry.field_len();
+                if taken > 0 && (taken >= most || bytes + entry_bytes > most_bytes) {
+                    break;
+                }
+                (taken, len) = (taken + 1, len + 1);
+                bytes += entry_bytes;
+                run.bytes += entry_bytes;
+                run.records += usize::from(entry.is_first);
+            }
+            run.entries = &entries[..len];
+            if len > 0 {
+                runs.push(run);
+            }
+            if len < entries.len() {
+                break;
+            }
         }
-        entry.metadata.iter().for_each(|span| out.raw(self.at(*span)));
-    }
-
-    fn at(&self, span: Span) -> &[u8] {
-        &self.written.as_slice()[span.range()]
+        runs
     }
 }
 
-impl Entry<'_> {
-    /// Seconds and nanoseconds.
-    fn timestamp(&self) -> (u64, u64) {
-        (self.time / 1_000_000_000, self.time % 1_000_000_000)
-    }
-
-    /// Bytes of the line and what stands behind it in the `EntryAdapter`.
-    fn inside_len(&self) -> usize {
-        field_len(fields::LINE, self.line.len()) + self.metadata[0].len() + self.metadata[1].len()
-    }
-
-    /// Fills in its bytes.
-    fn measure(&mut self) {
-        let (seconds, nanos) = self.timestamp();
-        self.bytes = place(field_len(fields::TIMESTAMP, timestamp_len(seconds, nanos)) + self.inside_len());
+impl Stream<'_> {
+    fn order(&mut self, unique_timestamps: bool) {
+        if self.sorted_until.is_none() {
+            self.entries.sort_by_key(Entry::time);
+        }
+        if unique_timestamps {
+            let mut least = 0;
+            for entry in &mut self.entries {
+                if entry.time() < least {
+                    *entry = entry.at(least);
+                }
+                least = entry.time().saturating_add(1);
+            }
+        }
     }
 }
 
-/// Bytes of a `Timestamp`.
-fn timestamp_len(seconds: u64, nanos: u64) -> usize {
-    2 + varint_len(seconds) + varint_len(nanos)
+/// Consecutive entries of a stream that go into one push.
+struct Run<'s, 'a> {
+    stream: &'s Stream<'a>,
+    entries: &'s [Entry<'a>],
+    /// Bytes of the `StreamAdapter`.
+    bytes: usize,
+    /// Those that begin in it.
+    records: usize,
 }
 
 /// A body on its way through the compressor.

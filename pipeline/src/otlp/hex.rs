@@ -1,4 +1,4 @@
-//! Ids as people and other formats write them: in hexadecimal. Four bytes, eight digits, are worked on at once.
+//! Ids as people and other formats write them: in hexadecimal. Many digits are worked on at once.
 
 /// So many bytes out of exactly twice as many hex digits, of either case.
 #[inline]
@@ -30,12 +30,7 @@ pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 #[inline]
 pub fn to_hex<const N: usize>(bytes: &[u8; N]) -> [[u8; 2]; N] {
     let mut out = [[0; 2]; N];
-    let (quads, rest) = bytes.as_chunks();
-    let (digits, last) = out.as_chunks_mut::<4>();
-    for (digits, quad) in digits.iter_mut().zip(quads) {
-        digits.as_flattened_mut().copy_from_slice(&eight_of(u32::from_le_bytes(*quad)));
-    }
-    last.iter_mut().zip(rest).for_each(|(digits, byte)| *digits = digits_of(*byte));
+    out.iter_mut().zip(bytes).for_each(|(digits, byte)| *digits = digits_of(*byte));
     out
 }
 
@@ -50,9 +45,11 @@ pub fn write_hex(out: &mut String, bytes: &[u8]) {
     out.extend(digits(bytes).map(char::from));
 }
 
+#[inline]
 fn digits_of(byte: u8) -> [u8; 2] {
-    let [high, low, ..] = eight_of(u32::from(byte));
-    [high, low]
+    // Without a table: so the compiler makes vectors of it.
+    let digit = |nibble: u8| nibble + b'0' + u8::from(nibble > 9) * (b'a' - b'0' - 10);
+    [digit(byte >> 4), digit(byte & 0x0f)]
 }
 
 /// The same byte eight times.
@@ -75,17 +72,6 @@ fn four_of(digits: u64) -> (u32, u64) {
     let pairs = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff;
     let low_half = (pairs | pairs >> 16) & 0xffff_ffff;
     (u32::try_from(low_half).unwrap_or_default(), (!(decimal | letter) | digits) & HIGH)
-}
-
-/// The digits of four bytes, those of the lowest first.
-#[inline]
-fn eight_of(bytes: u32) -> [u8; 8] {
-    let pairs = (u64::from(bytes) | u64::from(bytes) << 16) & 0x0000_ffff_0000_ffff;
-    let apart = (pairs | pairs << 8) & 0x00ff_00ff_00ff_00ff;
-    let nibbles = (apart >> 4 | apart << 8) & each(0x0f);
-    // A digit from ten on stands further behind `0`: `a` follows `9` only after 39 others.
-    let letters = (nibbles + each(6)) >> 4 & each(1);
-    (nibbles + each(b'0') + letters * 39).to_le_bytes()
 }
 
 #[cfg(test)]
