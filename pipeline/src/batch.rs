@@ -75,6 +75,25 @@ pub struct Metadata {
     pub identity: Vec<(String, String)>,
 }
 
+/// What is known of the bytes of a batch. It is true of these bytes only: whoever changes a part makes a batch of which nothing
+/// is known. Whoever relies on it saves work by that, and does without where it is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Every text in it is UTF-8.
+    pub texts: bool,
+    /// What stands behind the body of each log record are attributes that the body, a JSON object, shows as members, none of
+    /// which says how the record is to be treated. Who stores the body need neither read nor store them.
+    pub shown_last: bool,
+}
+
+impl Known {
+    /// What is known of two batches together.
+    #[must_use]
+    pub fn and(self, other: Known) -> Known {
+        Known { texts: self.texts && other.texts, shown_last: self.shown_last && other.shown_last }
+    }
+}
+
 /// Serialized OTLP of one signal. Clone is a reference count.
 #[derive(Clone)]
 pub struct Batch {
@@ -83,7 +102,7 @@ pub struct Batch {
     items: usize,
     meta: Option<Arc<Metadata>>,
     fate: Option<Arc<Fate>>,
-    shown_last: bool,
+    known: Known,
 }
 
 impl Batch {
@@ -102,18 +121,18 @@ impl Batch {
         if !request.is_empty() {
             parts.push(request);
         }
-        Batch { signal, parts, items, meta: None, fate: None, shown_last: false }
+        Batch { signal, parts, items, meta: None, fate: None, known: Known::default() }
     }
 
     /// A batch of several complete export requests that together hold `items` items; empty parts are left out.
     pub fn from_parts(signal: Signal, parts: impl IntoIterator<Item = Bytes>, items: usize) -> Batch {
         let parts = parts.into_iter().filter(|p| !p.is_empty()).collect();
-        Batch { signal, parts, items, meta: None, fate: None, shown_last: false }
+        Batch { signal, parts, items, meta: None, fate: None, known: Known::default() }
     }
 
     /// A batch that holds nothing.
     pub fn empty(signal: Signal) -> Batch {
-        Batch { signal, parts: Parts::new(), items: 0, meta: None, fate: None, shown_last: false }
+        Batch { signal, parts: Parts::new(), items: 0, meta: None, fate: None, known: Known::default() }
     }
 
     /// The same batch with what is known about its sender.
@@ -138,19 +157,16 @@ impl Batch {
         self
     }
 
-    /// The same batch, whose log records are known to be written so: what stands behind the body of each are attributes that
-    /// the body, a JSON object, shows as members, none of which says how the record is to be treated. Who stores the body need
-    /// neither read nor store them. It is true of these bytes only: whoever changes a part makes a batch of which it is not
-    /// known.
+    /// The same batch, of whose bytes so much is known.
     #[must_use]
-    pub fn with_shown_last(mut self) -> Batch {
-        self.shown_last = true;
+    pub fn with_known(mut self, known: Known) -> Batch {
+        self.known = known;
         self
     }
 
-    /// Whether what stands behind the body of each record is known to be attributes that it shows.
-    pub fn shown_last(&self) -> bool {
-        self.shown_last
+    /// What is known of its bytes.
+    pub fn known(&self) -> Known {
+        self.known
     }
 
     /// What tells the sender what becomes of it, where it wants to know.
@@ -163,7 +179,7 @@ impl Batch {
     pub fn of(mut self, whole: &Batch) -> Batch {
         self.meta.clone_from(&whole.meta);
         self.fate.clone_from(&whole.fate);
-        self.shown_last = whole.shown_last;
+        self.known = whole.known;
         self
     }
 
@@ -218,7 +234,7 @@ impl Batch {
         assert_eq!(self.signal, other.signal, "batches of different signals cannot be merged");
         self.parts.extend(other.parts);
         self.items += other.items;
-        self.shown_last &= other.shown_last;
+        self.known = self.known.and(other.known);
     }
 
     /// The batch with each part replaced by what `edit` makes of it. `edit` answers the new bytes and item count, or
@@ -227,13 +243,13 @@ impl Batch {
     /// # Errors
     /// The first error of `edit`.
     pub fn map_parts<E>(self, mut edit: impl FnMut(&Bytes) -> Result<Option<Edited>, E>) -> Result<Batch, E> {
-        let Batch { signal, parts, mut items, meta, fate, mut shown_last } = self;
+        let Batch { signal, parts, mut items, meta, fate, mut known } = self;
         let mut out = Parts::with_capacity(parts.len());
         for part in parts {
             match edit(&part)? {
                 None => out.push(part),
                 Some(new) => {
-                    shown_last = false;
+                    known = Known::default();
                     items = (items + new.items_added).saturating_sub(new.items_removed);
                     if !new.bytes.is_empty() {
                         out.push(new.bytes);
@@ -241,7 +257,7 @@ impl Batch {
                 }
             }
         }
-        Ok(Batch { signal, parts: out, items, meta, fate, shown_last })
+        Ok(Batch { signal, parts: out, items, meta, fate, known })
     }
 }
 
@@ -282,15 +298,18 @@ mod tests {
 
     #[test]
     fn what_is_known_of_the_bytes_of_a_batch_is_lost_with_them() {
-        let known = || logs(["a", "b"]).with_shown_last();
+        let both = Known { texts: true, shown_last: true };
+        let known = || logs(["a", "b"]).with_known(both);
         let edit = |new: bool| known().map_parts(|part| Ok::<_, ()>(new.then(|| part.clone().into()))).unwrap();
-        assert!(edit(false).shown_last() && !edit(true).shown_last());
-        let appended = |other: Batch| {
+        assert_eq!((edit(false).known(), edit(true).known()), (both, Known::default()));
+        let appended = |other: Known| {
             let mut batch = known();
-            batch.append(other);
-            batch
+            batch.append(logs(["c"]).with_known(other));
+            batch.known()
         };
-        assert!(appended(known()).shown_last() && !appended(logs(["c"])).shown_last());
-        assert!(logs(["a"]).of(&known()).shown_last());
+        for other in [both, Known { texts: false, ..both }, Known { shown_last: false, ..both }, Known::default()] {
+            assert_eq!(appended(other), other);
+        }
+        assert_eq!(logs(["a"]).of(&known()).known(), both);
     }
 }

@@ -27,7 +27,7 @@ pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use batch::{Batch, Metadata, Parts, Signal};
+pub use batch::{Batch, Known, Metadata, Parts, Signal};
 pub use component::{
     BoxFuture, BuildHolding, Consumer, Context, Ending, Error, Exported, Exporter, Extension, Life, Outcome, Outputs,
     Processor, Reason, Receipt, Receiver, Refused, Stage,

@@ -3,25 +3,26 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use pipeline::Batch;
 use pipeline::otlp::WireError;
 use pipeline::otlp::view::{AnyValue, KeyValue, LogRecord, ResourceGroup, ScopeGroup, View, resources};
+use pipeline::otlp::wire::utf8;
+use pipeline::{Batch, Known};
 
 use super::MOST_ROOM;
 use super::adjusted::Adjusted;
+use super::alike::{Goes, Kinds};
 use super::config::{Config, Format, LongLines, StructuredMetadata};
 use super::entry::{Entry, Line, Span};
 use super::hints::{self, Hints};
 use super::ids::Ids;
-use super::labels::{Added, Labels};
 use super::line::{Around, pieces};
 use super::listed::Listed;
 use super::metadata::Metadata;
 use super::newest::{Times, is_behind};
+use super::origin::{Origin, is_attribute_label, is_tenant};
 use super::place::{Place, is_same};
 use super::streams::{StreamId, Streams};
 use crate::dropped::Dropped;
-use crate::plain;
 
 /// Streams that are remembered for a resource; more are looked up by their labels.
 const MOST_REMEMBERED: usize = 256;
@@ -51,6 +52,7 @@ pub fn convert<'a>(
         resource_hints: Rc::default(),
         skips_shown: false,
         scope: ("", ""),
+        kinds: Kinds::default(),
         attributes: Vec::new(),
         seen: None,
         key: String::new(),
@@ -60,7 +62,7 @@ pub fn convert<'a>(
         remembered: HashMap::new(),
         last: None,
         out: Streams::onto(buffer, batch.items().min(MOST_ROOM)),
-        shown_last: batch.shown_last(),
+        known: batch.known(),
         dropped: Dropped::default(),
     };
     for part in batch.parts() {
@@ -85,10 +87,11 @@ struct Converter<'a, 's> {
     resource_hints: Rc<Hints>,
     /// Whether attributes that the line is known to show are not even read.
     skips_shown: bool,
-    /// Whether it is known where those stand.
-    shown_last: bool,
+    known: Known,
     /// Name and version.
     scope: (&'a str, &'a str),
+    /// Of the records of the scope.
+    kinds: Kinds<'a>,
     /// Attributes of the record, without hints.
     attributes: Vec<KeyValue<'a>>,
     /// One of the record before: where records show their attributes, those beside are the same from record to record.
@@ -119,7 +122,7 @@ impl<'a> Converter<'a, '_> {
                 self.resource.push(attribute);
             }
         }
-        self.skips_shown = self.shown_last
+        self.skips_shown = self.known.shown_last
             && self.config.structured_metadata == StructuredMetadata::NotInLine
             && self.config.attribute_labels.is_empty()
             && hints.format.unwrap_or(self.config.format) == Format::Raw
@@ -134,11 +137,40 @@ impl<'a> Converter<'a, '_> {
 
     fn scope_records(&mut self, scope: ScopeGroup<'a>) -> Result<(), WireError> {
         self.scope = scope.name_and_version()?;
+        self.kinds.clear();
         for record in scope.items::<&[u8]>() {
-            let (record, hints, knows_shown) = self.read(record?)?;
+            let record = record?;
+            if self.has_room() && self.goes_like_another(record) {
+                continue;
+            }
+            let (record, hints, knows_shown) = self.read(record)?;
             self.record(&record, &hints, knows_shown)?;
         }
         Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        self.out.byte_len() <= MOST_BYTES
+    }
+
+    /// Adds a record that goes where one before it went, which need not be read; or says that it must be.
+    #[inline]
+    fn goes_like_another(&mut self, record: &'a [u8]) -> bool {
+        let Some((own, goes)) = self.kinds.find(record) else { return false };
+        let is_usual = own.time != 0
+            && own.body.len() <= self.config.max_line_bytes
+            && !self.is_behind(goes.newest, own.time)
+            && (self.known.texts || utf8(own.body).is_ok())
+            && self.config.preset.is_none_or(|preset| preset.is_complete(own.body, own.ids.trace));
+        if is_usual {
+            self.out.push(goes.stream, Entry::new(own.time, Line::Body(own.body), own.ids, goes.metadata, true));
+        }
+        is_usual
+    }
+
+    /// Whether an entry is too old for a stream that has come so far.
+    fn is_behind(&self, newest: Option<u64>, time: u64) -> bool {
+        self.backfill_window > 0 && is_behind(newest, time, self.backfill_window)
     }
 
     /// A record with its hints, its attributes aside; and whether those that its line shows are left out by now.
@@ -172,7 +204,7 @@ impl<'a> Converter<'a, '_> {
     }
 
     fn record(&mut self, record: &LogRecord<'a>, hints: &Hints, knows_shown: bool) -> Result<(), WireError> {
-        if self.out.byte_len() > MOST_BYTES {
+        if !self.has_room() {
             // What a resource says is written for each of its records: a small request can ask for very large pushes.
             let message = "the entries of one batch would take more than 256 MiB, send fewer records at once";
             self.dropped.add("expansion_limit", message, 1);
@@ -186,7 +218,7 @@ impl<'a> Converter<'a, '_> {
         };
         let time = self.time(record);
         let mut moved = None;
-        if self.backfill_window > 0 && is_behind(place.newest, time, self.backfill_window) {
+        if self.is_behind(place.newest, time) {
             let (backfill, left_out) = place.backfill(self.config, &mut self.out);
             (stream, moved) = (*backfill, left_out.as_ref());
             self.adjusted.backfilled();
@@ -207,7 +239,10 @@ impl<'a> Converter<'a, '_> {
         }
         let ids =
             if config.structured_metadata == StructuredMetadata::None { Ids::default() } else { Ids::of(record)? };
-        let metadata = self.metadata(record, ids, &place, moved, format)?;
+        let (metadata, is_common) = self.metadata(record, ids, &place, moved, format)?;
+        if knows_shown && is_common && place.stream == Some(stream) {
+            self.kinds.remember(record.raw, ids.which(), Goes { stream, newest: place.newest, metadata });
+        }
         let entry = match body {
             Some(text) => Line::Body(text.as_bytes()),
             None => self.out.written(|w| w.raw(line.as_bytes())),
@@ -217,7 +252,8 @@ impl<'a> Converter<'a, '_> {
         Ok(())
     }
 
-    /// The structured metadata of a record, its ids apart. What is the same as that of the record before is written once.
+    /// The structured metadata of a record, its ids apart, and whether every record like it has the same. What is the same as
+    /// that of the record before is written once.
     fn metadata(
         &mut self,
         record: &LogRecord<'a>,
@@ -225,13 +261,13 @@ impl<'a> Converter<'a, '_> {
         place: &Place<'a>,
         moved: Option<&(String, String)>,
         format: Format,
-    ) -> Result<Span, WireError> {
+    ) -> Result<(Span, bool), WireError> {
         if matches!(self.config.structured_metadata, StructuredMetadata::None | StructuredMetadata::Ids) {
-            return Ok(Span::default());
+            return Ok((Span::default(), false));
         }
         let is_usual = moved.is_none() && format == Format::Raw;
         if is_usual && let Some(known) = place.known(record, ids, self.scope, &self.attributes) {
-            return Ok(known);
+            return Ok((known, true));
         }
         self.metadata.clear();
         self.metadata.add_ids(ids);
@@ -243,18 +279,19 @@ impl<'a> Converter<'a, '_> {
         }
         let span = self.out.write(|w| w.raw(&self.metadata.encoded()[behind_ids..]));
         self.adjusted.metadata_dropped(self.metadata.left_out());
-        if is_usual && self.metadata.left_out() == 0 {
+        let is_common = is_usual && self.metadata.left_out() == 0;
+        if is_common {
             place.remember(record, ids, self.scope, &self.attributes, span);
         }
-        Ok(span)
+        Ok((span, is_common))
     }
 
     /// The body of a record, where that is text and complete, and so is its line.
     fn body(&self, record: &LogRecord<'a>, format: Format) -> Result<Option<&'a str>, WireError> {
         match record.body {
             AnyValue::Text(text) if format == Format::Raw => {
-                let is_complete = self.config.preset.map_or(Ok(true), |preset| preset.is_complete(text, record))?;
-                Ok(is_complete.then_some(text))
+                let Some(preset) = self.config.preset else { return Ok(Some(text)) };
+                Ok(preset.is_complete(text.as_bytes(), record.trace_id()?.as_ref()).then_some(text))
             }
             _ => Ok(None),
         }
@@ -307,7 +344,10 @@ impl<'a> Converter<'a, '_> {
 
     /// The stream of a record.
     fn place(&mut self, record: &LogRecord<'a>, hints: &Hints) -> Result<Rc<Place<'a>>, WireError> {
-        self.write_key(record, hints)?;
+        let (config, attributes, resource) = (self.config, &self.attributes, &self.resource);
+        let origin = Origin { config, hints, record, attributes, resource };
+        self.key.clear();
+        origin.write_key(&mut self.key)?;
         if let Some((key, place)) = &self.last
             && *key == self.key
         {
@@ -316,7 +356,12 @@ impl<'a> Converter<'a, '_> {
         let place = match self.remembered.get(&self.key) {
             Some(place) => Rc::clone(place),
             None => {
-                let place = Rc::new(self.new_place(record, hints)?);
+                let (labels, moved) = origin.labels()?;
+                self.adjusted.labels_moved(&moved, config.max_labels);
+                let tenant = origin.tenant()?;
+                let stream = is_tenant(&tenant).then(|| self.out.stream(&tenant, labels.clone().into_text()));
+                let newest = stream.and_then(|stream| self.times.of(self.out.key(stream)));
+                let place = Rc::new(Place::new((stream, newest), tenant, labels, moved, origin.resource_beside()));
                 if self.remembered.len() < MOST_REMEMBERED {
                     self.remembered.insert(self.key.clone(), Rc::clone(&place));
                 }
@@ -327,102 +372,6 @@ impl<'a> Converter<'a, '_> {
         key.clone_from(&self.key);
         *last = Rc::clone(&place);
         Ok(place)
-    }
-
-    /// Everything of the record that its labels and tenant depend on.
-    fn write_key(&mut self, record: &LogRecord<'a>, hints: &Hints) -> Result<(), WireError> {
-        self.key.clear();
-        if self.config.default_labels_enabled.level {
-            self.key.push_str(self.level(record).unwrap_or_default());
-        }
-        for text in [&hints.attribute_labels, &hints.resource_labels, &hints.tenant] {
-            self.key.push('\0');
-            self.key.push_str(text);
-        }
-        for attribute in &self.attributes {
-            let key = attribute.key;
-            if is_attribute_label(self.config, hints, key) || key == hints.tenant {
-                self.key.push('\0');
-                self.key.push_str(key);
-                self.key.push('\0');
-                plain::write_text(&mut self.key, attribute.value)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts the labels together, the most important first.
-    fn new_place(&mut self, record: &LogRecord<'a>, hints: &Hints) -> Result<Place<'a>, WireError> {
-        let config = self.config;
-        let mut labels = Labels::default();
-        let mut moved = Vec::new();
-        let mut add = |name: &str, value: &str| {
-            if labels.add(name, value, config.max_labels) == Added::No {
-                moved.push((name.to_owned(), value.to_owned()));
-            }
-        };
-        for attribute in &self.attributes {
-            if is_attribute_label(config, hints, attribute.key) {
-                add(attribute.key, &text(attribute.value)?);
-            }
-        }
-        for attribute in &self.resource {
-            if is_resource_label(config, hints, attribute.key) {
-                add(attribute.key, &text(attribute.value)?);
-            }
-        }
-        for (label, attribute) in config.preset.iter().flat_map(|preset| preset.labels(&self.resource)) {
-            add(label, &text(attribute.value)?);
-        }
-        let service = |key: &str| self.resource.iter().rfind(|a| a.key == key).map(|a| text(a.value)).transpose();
-        let name = service("service.name")?.unwrap_or_default();
-        add("service_name", &name);
-        for (name, value) in &config.labels {
-            add(name, value);
-        }
-        let defaults = config.default_labels_enabled;
-        if defaults.level {
-            add("level", self.level(record).unwrap_or_default());
-        }
-        if defaults.job {
-            match service("service.namespace")?.filter(|namespace| !namespace.is_empty()) {
-                Some(namespace) if !name.is_empty() => add("job", &format!("{namespace}/{name}")),
-                _ => add("job", &name),
-            }
-        }
-        if defaults.instance {
-            add("instance", &service("service.instance.id")?.unwrap_or_default());
-        }
-        if defaults.exporter {
-            add("exporter", "OTLP");
-        }
-        self.adjusted.labels_moved(&moved, config.max_labels);
-        let tenant = self.tenant(&hints.tenant)?;
-        let is_preset = |key: &str| config.preset.is_some_and(|preset| preset.is_label(key));
-        let is_label = |key: &str| is_resource_label(config, hints, key) || is_preset(key);
-        let is_other = |a: &&KeyValue<'_>| !is_label(a.key) && a.key != "service.name";
-        let resource = self.resource.iter().filter(is_other).copied().collect();
-        let stream = is_tenant(&tenant).then(|| self.out.stream(&tenant, labels.clone().into_text()));
-        let newest = stream.and_then(|stream| self.times.of(self.out.key(stream)));
-        Ok(Place::new((stream, newest), tenant, labels, moved, resource))
-    }
-
-    /// The value of the attribute that names the tenant, the record's before the resource's.
-    fn tenant(&self, attribute: &str) -> Result<String, WireError> {
-        let named = |attributes: &[KeyValue<'_>]| {
-            attributes.iter().rfind(|a| a.key == attribute && !attribute.is_empty()).map(|a| text(a.value))
-        };
-        named(&self.attributes).or_else(|| named(&self.resource)).transpose().map(Option::unwrap_or_default)
-    }
-
-    /// The value of the label `level`, where it is wanted and known.
-    fn level(&self, record: &LogRecord<'a>) -> Option<&'a str> {
-        if !self.config.default_labels_enabled.level {
-            return None;
-        }
-        let own = self.attributes.iter().rfind(|a| a.key == "level").and_then(|a| a.value.as_text());
-        let named = || Some(record.severity_text).filter(|text| !text.is_empty());
-        own.or_else(|| severity(record.severity_number)).or_else(named)
     }
 }
 
@@ -442,34 +391,4 @@ fn around<'r, 'a>(
     scope: (&'a str, &'a str),
 ) -> Around<'r, 'a> {
     Around { record, attributes, resource: &place.resource, scope }
-}
-
-fn is_attribute_label(config: &Config, hints: &Hints, key: &str) -> bool {
-    config.attribute_labels.iter().any(|label| label == key) || hints.is_attribute_label(key)
-}
-
-fn is_resource_label(config: &Config, hints: &Hints, key: &str) -> bool {
-    config.resource_labels.iter().any(|label| label == key) || hints.is_resource_label(key)
-}
-
-fn text(value: AnyValue<'_>) -> Result<String, WireError> {
-    let mut out = String::new();
-    plain::write_text(&mut out, value)?;
-    Ok(out)
-}
-
-/// Whether Loki takes a tenant of that name; the empty one is the config's own.
-fn is_tenant(name: &str) -> bool {
-    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!-_.*'()".contains(&byte);
-    name.len() <= 150 && name.bytes().all(is_legal) && !matches!(name, "." | "..")
-}
-
-/// The name of a severity, as the collector's former exporter wrote it.
-fn severity(number: u32) -> Option<&'static str> {
-    const NAMES: [&str; 24] = [
-        "TRACE", "TRACE2", "TRACE3", "TRACE4", "DEBUG", "DEBUG2", "DEBUG3", "DEBUG4", "INFO", "INFO2", "INFO3",
-        "INFO4", "WARN", "WARN2", "WARN3", "WARN4", "ERROR", "ERROR2", "ERROR3", "ERROR4", "FATAL", "FATAL2", "FATAL3",
-        "FATAL4",
-    ];
-    NAMES.get((number as usize).checked_sub(1)?).copied()
 }

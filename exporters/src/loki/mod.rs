@@ -2,6 +2,7 @@
 //! It never retries what Loki has refused for good.
 
 mod adjusted;
+mod alike;
 mod answer;
 mod config;
 mod convert;
@@ -13,6 +14,7 @@ mod line;
 mod listed;
 mod metadata;
 mod newest;
+mod origin;
 mod place;
 mod preset;
 mod streams;

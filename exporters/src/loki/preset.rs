@@ -58,12 +58,8 @@ impl Preset {
     }
 
     /// Whether a line has its record's trace id, where there is one.
-    ///
-    /// # Errors
-    /// When the id is of a wrong length.
-    pub fn is_complete(self, line: &str, record: &LogRecord<'_>) -> Result<bool, WireError> {
-        let Some(id) = record.trace_id()? else { return Ok(true) };
-        Ok(memmem::find(line.as_bytes(), to_hex(&id).as_flattened()).is_some())
+    pub fn is_complete(self, line: &[u8], trace_id: Option<&[u8; 16]>) -> bool {
+        trace_id.is_none_or(|id| memmem::find(line, to_hex(id).as_flattened()).is_some())
     }
 
     /// Adds the trace id to a line that has it not: as a member of an object, or behind the text.

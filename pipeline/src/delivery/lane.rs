@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::held::Held;
 use super::queue::Entry;
 use super::{BatchSettings, Sizer, cut};
-use crate::batch::{Batch, Metadata, Parts};
+use crate::batch::{Batch, Known, Metadata, Parts};
 use crate::telemetry::BatchCounts;
 
 /// How the batches of one branch are merged.
@@ -290,15 +290,14 @@ impl Job {
         let mut signal = None;
         let (mut parts, mut items) = (Parts::new(), 0);
         let mut owners = SmallVec::new();
-        let shown_last = self.entries.iter().all(|entry| entry.batch.shown_last());
+        let known = self.entries.iter().map(|entry| entry.batch.known()).reduce(Known::and).unwrap_or_default();
         for Entry { batch, held, .. } in self.entries.drain(..) {
             signal = Some(batch.signal());
             owners.push(Owner { held: Some(held), parts: batch.parts().len(), items: batch.items() });
             items += batch.items();
             parts.extend(batch.parts().iter().cloned());
         }
-        let batch = Batch::from_parts(signal.unwrap_or(crate::Signal::Traces), parts, items);
-        let batch = if shown_last { batch.with_shown_last() } else { batch };
+        let batch = Batch::from_parts(signal.unwrap_or(crate::Signal::Traces), parts, items).with_known(known);
         let batch = match meta {
             Some(meta) => batch.with_meta(meta),
             None => batch,

@@ -8,7 +8,7 @@ use pipeline::net::compress::{Coding, decompress};
 use pipeline::otlp::fields::{log_record, request, resource_group, scope_group};
 use pipeline::otlp::write::{Scalar, Writer};
 use pipeline::testing::{World, count};
-use pipeline::{Batch, Signal};
+use pipeline::{Batch, Known, Signal};
 use prost::Message;
 
 use super::logproto::PushRequest;
@@ -85,7 +85,9 @@ fn attributes_that_the_line_is_known_to_show_are_not_stored_and_may_still_be_lab
                 });
             });
         });
-        let batch = Batch::new(Signal::Logs, w.into_bytes()).unwrap().with_shown_last();
+        let batch = Batch::new(Signal::Logs, w.into_bytes())
+            .unwrap()
+            .with_known(Known { shown_last: true, ..Known::default() });
         let (push, _) = pushed(&format!("{BARE}\n{yaml}"), &batch);
         push.lines().join("")
     };

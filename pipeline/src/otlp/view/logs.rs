@@ -58,7 +58,7 @@ impl<'a> LogRecord<'a> {
     }
 
     /// The record up to its body, and each of the attributes until there to `take`, as it stands. What is behind is not read:
-    /// for batches of which it is known what stands there, see [`Batch::shown_last`](crate::Batch::shown_last).
+    /// for batches of which it is known what stands there, see [`Known::shown_last`](crate::Known::shown_last).
     ///
     /// # Errors
     /// When the record is malformed until there, and what `take` says.

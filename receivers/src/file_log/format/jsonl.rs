@@ -230,7 +230,7 @@ impl Reader {
     }
 
     /// The attributes of the line that was read last, as fields of `LogRecord`. They belong behind the body, which shows them:
-    /// see [`Batch::shown_last`](pipeline::Batch::shown_last).
+    /// see [`Known::shown_last`](pipeline::Known::shown_last).
     pub fn shown(&self) -> &[u8] {
         self.shown.as_slice()
     }

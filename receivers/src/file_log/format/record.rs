@@ -7,7 +7,7 @@ use pipeline::otlp::fields::{log_record, request, resource, resource_group, scop
 use pipeline::otlp::hex::from_hex;
 use pipeline::otlp::wire::{LEN, varint_len, write_varint};
 use pipeline::otlp::write::{Open, Scalar, Writer};
-use pipeline::{Batch, Signal};
+use pipeline::{Batch, Known, Signal};
 
 use super::jsonl::{Fields, Reader};
 use super::severity::Severity;
@@ -51,7 +51,7 @@ pub struct Requests {
     buffers: Buffers,
     /// Bytes of the request that was finished last: the next one may be as large.
     last: usize,
-    /// Whether, of all records so far, what stands behind the body is what that shows: see [`Batch::shown_last`].
+    /// Whether, of all records so far, what stands behind the body is what that shows: see [`Known::shown_last`].
     shown_last: bool,
     reader: Option<Box<Reader>>,
 }
@@ -125,7 +125,7 @@ impl Requests {
         self.last = self.growing.iter().map(|g| g.records.len()).max().unwrap_or(0);
         let whole = self.growing.drain(..).filter(|g| g.records.len() > g.room);
         let batch = Batch::from_parts(Signal::Logs, whole.map(|g| g.finish(&self.buffers)), items);
-        if std::mem::replace(&mut self.shown_last, true) { batch.with_shown_last() } else { batch }
+        batch.with_known(Known { texts: true, shown_last: std::mem::replace(&mut self.shown_last, true) })
     }
 }
 

@@ -221,7 +221,11 @@ async fn what_the_line_shows_stands_behind_it_and_a_batch_says_so_unless_it_deci
         sleep(A_POLL * 8).await;
         running.stop().await;
         let batches = rig.sink.take();
-        assert_eq!(batches.iter().map(Batch::shown_last).collect::<Vec<_>>(), [want, true], "{format} {line}");
+        assert_eq!(
+            batches.iter().map(|batch| batch.known().shown_last).collect::<Vec<_>>(),
+            [want, true],
+            "{format} {line}"
+        );
         for_each_record(&batches[1..], |_, record| {
             assert_eq!(attributes(record), ["log.file.name=a.log", "message=m"]);
             let mut before = 0;
