@@ -123,12 +123,13 @@ impl<'a> Entry<'a> {
             Line::Written(span) => &written[span.range()],
         };
         let (seconds, nanos) = timestamp(self.time);
+        let (seconds, nanos) = (Number::new(SECONDS, VARINT, seconds), Number::new(NANOS, VARINT, nanos));
         let mut head = Head::default();
-        head.number(ENTRIES, LEN, u64::from(self.bytes));
-        head.number(TIMESTAMP, LEN, timestamp_len(self.time) as u64);
-        head.number(SECONDS, VARINT, seconds);
-        head.number(NANOS, VARINT, nanos);
-        head.number(LINE, LEN, line.len() as u64);
+        head.push(Number::new(ENTRIES, LEN, u64::from(self.bytes)));
+        head.push(Number::new(TIMESTAMP, LEN, (seconds.len + nanos.len) as u64));
+        head.push(seconds);
+        head.push(nanos);
+        head.push(Number::new(LINE, LEN, line.len() as u64));
         let start = out.len();
         out.raw(&head.bytes);
         out.truncate(start + head.len);
@@ -151,7 +152,37 @@ fn timestamp_len(time: u64) -> usize {
     2 + varint_len(seconds) + varint_len(nanos)
 }
 
-/// What stands before the line of an entry: keys and numbers, put together before they are appended all at once.
+/// A key and a number, which is a value or a length, in as many of these bytes, the first the lowest.
+#[derive(Clone, Copy)]
+struct Number {
+    bytes: u64,
+    len: usize,
+}
+
+impl Number {
+    /// The number has at most 35 bits, as seconds have in the farthest future of 64 bits of nanoseconds.
+    #[inline]
+    fn new(field: u32, wire_type: u32, number: u64) -> Number {
+        let (number, len) = match number {
+            ..0x80 => (number, 1),
+            0x80..0x4000 => (number & 0x7f | 0x80 | (number << 1 & 0x7f00), 2),
+            _ => spread(number),
+        };
+        Number { bytes: number << 8 | u64::from(field << 3 | wire_type), len: 1 + len }
+    }
+}
+
+/// A number of three to five groups of seven bits: each in a byte of its own, all but the last with the bit that says that it
+/// goes on; and how many these are.
+#[inline]
+fn spread(number: u64) -> (u64, usize) {
+    let len = varint_len(number).min(5);
+    let pairs = number & 0x3fff | (number << 2 & 0x3fff << 16) | (number << 4 & 0x7f << 32);
+    let groups = pairs & 0x7f_007f_007f | (pairs << 1 & 0x7f00_7f00);
+    (groups | (0x80_8080_8080 & ((1 << (8 * (len - 1))) - 1)), len)
+}
+
+/// What stands before the line of an entry, put together before it is appended all at once.
 #[derive(Default)]
 struct Head {
     bytes: [u8; Head::ROOM],
@@ -159,25 +190,15 @@ struct Head {
 }
 
 impl Head {
-    /// For five numbers, one of them of a single byte.
+    /// For five numbers, one of them of a single byte; each is written with all that could be of it.
     const ROOM: usize = 32;
-    /// Bytes of the longest number: 35 bits, as seconds have them in the farthest future of 64 bits of nanoseconds.
-    const LONGEST: usize = 5;
 
-    /// Appends a key and a number, a value or a length. The number's groups of seven bits are spread over its bytes at once.
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "the keys are below 128")]
-    fn number(&mut self, field: u32, wire_type: u32, number: u64) {
-        let len = varint_len(number).min(Head::LONGEST);
-        let groups = number & 0x7f
-            | (number << 1 & 0x7f << 8)
-            | (number << 2 & 0x7f << 16)
-            | (number << 3 & 0x7f << 24)
-            | (number << 4 & 0x7f << 32);
-        let goes_on = 0x80_8080_8080 & ((1 << (8 * (len - 1))) - 1);
-        self.bytes[self.len] = (field << 3 | wire_type) as u8;
-        self.bytes[self.len + 1..][..8].copy_from_slice(&(groups | goes_on).to_le_bytes());
-        self.len += 1 + len;
+    fn push(&mut self, number: Number) {
+        if let Some(room) = self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut) {
+            *room = number.bytes.to_le_bytes();
+        }
+        self.len += number.len;
     }
 }
 
