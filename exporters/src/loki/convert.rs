@@ -21,6 +21,7 @@ use super::metadata::Metadata;
 use super::newest::{Times, is_behind};
 use super::origin::{Origin, is_attribute_label, is_tenant};
 use super::place::{Place, is_same};
+use super::preset::IdPlaces;
 use super::streams::{StreamId, Streams};
 use crate::dropped::Dropped;
 
@@ -59,6 +60,7 @@ pub fn convert<'a>(
         line: String::new(),
         metadata: Metadata::default(),
         listed: Listed::default(),
+        id_places: IdPlaces::default(),
         remembered: HashMap::new(),
         last: None,
         out: Streams::onto(buffer, batch.items().min(MOST_ROOM)),
@@ -102,6 +104,8 @@ struct Converter<'a, 's> {
     metadata: Metadata,
     /// Which attributes the line shows.
     listed: Listed,
+    /// Where it has its trace id.
+    id_places: IdPlaces,
     /// Streams of the resource by key.
     remembered: HashMap<String, Rc<Place<'a>>>,
     /// The one of the record before.
@@ -161,7 +165,7 @@ impl<'a> Converter<'a, '_> {
             && own.body.len() <= self.config.max_line_bytes
             && !self.is_behind(goes.newest, own.time)
             && (self.known.texts || utf8(own.body).is_ok())
-            && self.config.preset.is_none_or(|preset| preset.is_complete(own.body, own.ids.trace));
+            && self.config.preset.is_none_or(|preset| preset.is_complete(own.body, own.ids.trace, &mut self.id_places));
         if is_usual {
             self.out.push(goes.stream, Entry::new(own.time, Line::Body(own.body), own.ids, goes.metadata, true));
         }
@@ -287,11 +291,13 @@ impl<'a> Converter<'a, '_> {
     }
 
     /// The body of a record, where that is text and complete, and so is its line.
-    fn body(&self, record: &LogRecord<'a>, format: Format) -> Result<Option<&'a str>, WireError> {
+    fn body(&mut self, record: &LogRecord<'a>, format: Format) -> Result<Option<&'a str>, WireError> {
         match record.body {
             AnyValue::Text(text) if format == Format::Raw => {
                 let Some(preset) = self.config.preset else { return Ok(Some(text)) };
-                Ok(preset.is_complete(text.as_bytes(), record.trace_id()?.as_ref()).then_some(text))
+                Ok(preset
+                    .is_complete(text.as_bytes(), record.trace_id()?.as_ref(), &mut self.id_places)
+                    .then_some(text))
             }
             _ => Ok(None),
         }
