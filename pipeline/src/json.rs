@@ -6,7 +6,7 @@ mod marks;
 use std::borrow::Cow;
 use std::fmt;
 
-pub use marks::Marks;
+pub use marks::{Marks, all_marks};
 
 /// Why text is not the JSON it should be, and at which byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +62,18 @@ pub enum Raw<'a> {
 pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
-    marks: Marks,
+    marks: Marks<'a>,
 }
 
 impl<'a> Scanner<'a> {
     /// At the start of the text.
     pub fn new(text: &'a str) -> Scanner<'a> {
         Scanner { text, at: 0, marks: Marks::default() }
+    }
+
+    /// The same, of a text of which [`all_marks`] are known.
+    pub fn with_marks(text: &'a str, marks: &'a [u64]) -> Scanner<'a> {
+        Scanner { text, at: 0, marks: Marks::known(marks) }
     }
 
     /// The next byte that is no white space, without taking it.
@@ -287,6 +292,13 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Whether a text is a number and nothing else.
+pub fn is_number(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_plain = !bytes.is_empty() && (bytes[0] != b'0' || bytes.len() == 1) && bytes.iter().all(u8::is_ascii_digit);
+    is_plain || matches!(Scanner::new(text).value(), Ok(Raw::Number(number)) if number.len() == text.len())
+}
+
 /// The members of the object that a text is, in the order they stand; duplicates too. Ends after the first error.
 #[derive(Clone, Debug)]
 pub struct Members<'a> {
@@ -457,6 +469,16 @@ mod tests {
         ] {
             let error = members(text).unwrap_err();
             assert!(error.what.starts_with(what) && error.at == at, "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_one_and_nothing_else() {
+        for text in ["0", "7", "120", "-0", "-1.5e+3", "1e9"] {
+            assert!(is_number(text), "{text}");
+        }
+        for text in ["", "-", "01", "1.", "1e", " 1", "1 ", "1,", "+1", "a", "\"1\"", "{}"] {
+            assert!(!is_number(text), "{text}");
         }
     }
 

@@ -26,7 +26,7 @@ struct Member {
 
 struct Object<'a> {
     text: &'a str,
-    marks: Marks,
+    marks: Marks<'a>,
 }
 
 #[inline(always)]

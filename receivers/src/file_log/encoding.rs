@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use encoding_rs::{Encoding as Legacy, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, X_USER_DEFINED};
+use memchr::memrchr;
 use pipeline::otlp::wire::utf8;
 
 /// What works, for messages.
@@ -67,6 +68,15 @@ impl Encoding {
         }
     }
 
+    /// The lines in some bytes as one text, where all of them are: whoever looks at many has each for less. The last one may
+    /// be missing.
+    pub fn text_of<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
+        match self {
+            Encoding::Utf8 | Encoding::Utf8Raw => utf8(&bytes[..=memrchr(b'\n', bytes)?]).ok(),
+            _ => None,
+        }
+    }
+
     /// A line as text or bytes; of the first line of a file, without the mark of the byte order.
     pub fn decode<'a>(&self, mut bytes: &'a [u8], first: bool) -> Text<'a> {
         let mark: &[u8] = match self {
@@ -117,6 +127,20 @@ mod tests {
             ("ebcdic", None),
         ] {
             assert_eq!(Encoding::from_name(name), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn many_lines_are_one_text_where_each_is_one() {
+        for (bytes, text) in [
+            (&b"a\n\xc3\xa9\nb"[..], Some("a\né\n")),
+            (b"a\n\xc3", Some("a\n")),
+            (b"a\n\xc3\nb\n", None),
+            (b"a", None),
+            (b"", None),
+        ] {
+            assert_eq!(Encoding::Utf8.text_of(bytes), text);
+            assert_eq!(Encoding::Utf16 { big: false }.text_of(bytes), None);
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Facts {
     attributes: Map<'static>,
     /// As fields of `LogRecord`.
     encoded: Vec<u8>,
+    /// Their keys, each with what is in no key before it.
+    keys: Arc<str>,
     /// The lengths of their keys, as bits.
     lengths: u64,
     /// Resource attributes that the path gives.
@@ -53,6 +55,7 @@ impl Facts {
         let mut w = Writer::new();
         self.attributes.write(log_record::ATTRIBUTES, &mut w);
         self.encoded = w.into_vec();
+        self.keys = self.attributes.iter().flat_map(|(key, _)| ["\0", key]).collect::<String>().into();
         self.lengths = self.attributes.iter().fold(0, |all, (key, _)| all | length(key));
     }
 
@@ -60,6 +63,12 @@ impl Facts {
     #[inline]
     pub fn has(&self, key: &str) -> bool {
         self.lengths & length(key) != 0 && self.attributes.get(key).is_some()
+    }
+
+    /// What tells apart which attributes there are, whatever their values.
+    #[inline]
+    pub fn keys(&self) -> &Arc<str> {
+        &self.keys
     }
 
     /// The attributes.

@@ -115,7 +115,7 @@ impl Feed {
                 Piece::Open => break,
                 Piece::Rest(taken) => taken,
                 Piece::Line { from, to, taken } => {
-                    let line = Line { bytes: &bytes[from..to], place: self.at };
+                    let line = Line { bytes: &bytes[from..to], text: None, place: self.at };
                     let recorder = &self.lines.recorder;
                     let written = recorder.write(line, source, &mut self.held, &mut self.requests, &mut trouble);
                     self.at.records += u64::from(written.is_some());

@@ -30,6 +30,7 @@ pub fn file(bytes: &[u8]) {
         let source = Source { facts: &facts, observed: 1, now: Instant::now() };
         let (mut requests, mut held, mut records) = (Requests::default(), Held::default(), 0);
         let (mut at, mut in_rest) = (0, false);
+        let text = encoding.text_of(bytes);
         while at < bytes.len() {
             let Piece::Line { from, to, taken } = cutter.next(&bytes[at..], &mut in_rest, true) else {
                 panic!("without an end there is a last line");
@@ -37,7 +38,8 @@ pub fn file(bytes: &[u8]) {
             assert!(from <= to && to <= taken && taken > 0, "cutting gets on");
             assert!(config.multiline.is_some() || (from == 0 && taken - to <= 4), "cutting takes line ends only");
             let place = Position { offset: at as u64, ..Position::START };
-            let line = Line { bytes: &bytes[at + from..at + to], place };
+            let text = text.and_then(|text| text.get(at + from..at + to));
+            let line = Line { bytes: &bytes[at + from..at + to], text, place };
             let tally = recorder.write(line, source, &mut held, &mut requests, &mut |_| {}).unwrap_or_default();
             assert_eq!((tally.failed, tally.filtered), (0, 0), "nothing says that lines are dropped");
             records += tally.written;

@@ -206,13 +206,15 @@ impl Filler {
         let source = Source { facts, observed: now.unix_nanos(), now: now.instant };
         let path = &progress.path;
         let mut used = 0;
+        let text = settings.lines.cutter.encoding.text_of(&self.buffer[..read]);
         while used < read && self.requests.bytes() < BATCH_BYTES {
             let bytes = &self.buffer[used..read];
             let taken = match settings.lines.cutter.next(bytes, &mut at.in_rest, last) {
                 Piece::Open => break,
                 Piece::Rest(taken) => taken,
                 Piece::Line { from, to, taken } => {
-                    let line = Line { bytes: &bytes[from..to], place: *at };
+                    let text = text.and_then(|text| text.get(used + from..used + to));
+                    let line = Line { bytes: &bytes[from..to], text, place: *at };
                     let written =
                         settings.lines.recorder.write(line, source, &mut progress.held, &mut self.requests, &mut |t| {
                             complain(complaints, &t, path, now.instant);

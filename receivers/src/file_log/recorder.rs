@@ -61,6 +61,8 @@ enum Shape {
 pub struct Line<'a> {
     /// Its bytes, without its end.
     pub bytes: &'a [u8],
+    /// The same as text, where that is known: see [`Encoding::text_of`].
+    pub text: Option<&'a str>,
     /// Where it begins.
     pub place: Position,
 }
@@ -188,7 +190,10 @@ impl Recorder {
         out: &mut Requests,
         trouble: &mut dyn FnMut(Trouble<'_>),
     ) -> Option<Tally> {
-        let decoded = self.encoding.decode(line.bytes, line.place.offset == 0);
+        let decoded = match line.text {
+            Some(text) if line.place.offset > 0 => Text::Text { text: Cow::Borrowed(text), replaced: false },
+            _ => self.encoding.decode(line.bytes, line.place.offset == 0),
+        };
         let decoded = self.trim(decoded);
         if decoded.is_empty() {
             return None;
@@ -369,7 +374,7 @@ impl Recorder {
         let text = Text::Text { text: Cow::Owned(text), replaced: false };
         let stream = entry.attributes().get(STREAM).and_then(Value::as_text).unwrap_or_default();
         let output = Some((entry.time, stream));
-        self.json(Fields::Container, Line { bytes: b"", place }, &text, output, source, writing.out);
+        self.json(Fields::Container, Line { bytes: b"", text: None, place }, &text, output, source, writing.out);
         writing.tally.written += 1;
     }
 

@@ -13,6 +13,7 @@ use super::civil::Minute;
 use super::keys::{Found, Key, Keys, MOST_KEYS, START, decides, field};
 use super::record::{Record, span_id, trace_flags, trace_id};
 use super::severity::Severity;
+use super::shapes::Shapes;
 use crate::file_log::facts::Facts;
 
 /// What a top-level field of a line is for.
@@ -138,12 +139,13 @@ pub struct Reader {
     minute: Minute,
     /// What the line before has shown, as attributes of a `LogRecord`.
     shown: Writer,
+    shapes: Shapes,
 }
 
 impl Reader {
     /// Of lines whose fields are taken in this way.
     pub fn new(fields: Fields) -> Reader {
-        Reader { keys: Keys::new(fields), minute: Minute::default(), shown: Writer::new() }
+        Reader { keys: Keys::new(fields), minute: Minute::default(), shown: Writer::new(), shapes: Shapes::default() }
     }
 
     /// How fields are taken.
@@ -164,9 +166,34 @@ impl Reader {
         (known, observed): (Option<u64>, u64),
         record: &mut Record<'_>,
     ) -> Result<(), JsonError> {
-        let mut said = Said::default();
         self.shown.clear();
-        let mut text = Scanner::new(line);
+        if let Some(shape) = self.shapes.fitting(line, taken, observed, &mut self.minute) {
+            record.writer().raw(shape.head());
+            self.shown.raw(shape.shown());
+            if shape.decides() {
+                record.mixes();
+            }
+            return Ok(());
+        }
+        let before = record.writer().len();
+        self.write_any(line, taken, (known, observed), record)?;
+        if self.shapes.wants_more() {
+            let head = &record.writer().as_slice()[before..];
+            self.shapes.learn(line, self.keys.fields(), taken, head, self.shown.as_slice());
+        }
+        Ok(())
+    }
+
+    /// The same for a line of any shape, whose marks are known.
+    fn write_any(
+        &mut self,
+        line: &str,
+        taken: &Facts,
+        (known, observed): (Option<u64>, u64),
+        record: &mut Record<'_>,
+    ) -> Result<(), JsonError> {
+        let mut said = Said::default();
+        let mut text = Scanner::with_marks(line, self.shapes.marks());
         let (mut joint, mut before) = (b'{', START);
         loop {
             let key = match self.keys.guess(&mut text, joint, before) {
@@ -329,8 +356,9 @@ fn short_text<'a>(line: &'a str, at: usize, value: Raw<'_>) -> Option<(&'a [u8; 
     (len <= SHORT_TEXT).then_some((text, len))
 }
 
+/// Writes an attribute of a `LogRecord`, whose key is written by now; a number is text where that is wanted.
 #[inline]
-fn attribute(key: &[u8], value: Raw<'_>, as_text: bool, out: &mut Writer) {
+pub fn attribute(key: &[u8], value: Raw<'_>, as_text: bool, out: &mut Writer) {
     match value {
         Raw::Str(Str { raw, escaped: false }) => out.attribute_of(log_record::ATTRIBUTES, key, Scalar::Text(raw)),
         _ => unusual_attribute(key, value, as_text, out),
@@ -369,7 +397,7 @@ fn read_time(value: Raw<'_>, minute: &mut Minute) -> Option<u64> {
 
 /// A number of seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size: each reading
 /// covers the years from 1973 to 5138 of its own unit before the next begins.
-fn epoch(number: &str) -> Option<u64> {
+pub fn epoch(number: &str) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let whole: u64 = whole.parse().ok()?;
     let unit: u64 = match whole {

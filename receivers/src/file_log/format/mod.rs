@@ -7,6 +7,8 @@ pub mod keys;
 pub mod payload;
 pub mod record;
 pub mod severity;
+pub mod shape;
+pub mod shapes;
 pub mod text;
 pub mod trace;
 pub mod zone;
