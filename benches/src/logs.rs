@@ -83,13 +83,18 @@ service:
     if entries == lines { Ok(()) } else { Err("not everything arrived".to_owned()) }
 }
 
+/// What the processes of a run of Dynamo logged.
+pub fn recorded() -> std::io::Result<Vec<String>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/dynamo-1.6.1");
+    ["frontend", "worker1", "worker2"]
+        .iter()
+        .map(|name| std::fs::read_to_string(folder.join(format!("{name}.stderr.jsonl"))))
+        .collect()
+}
+
 /// Writes so many recorded lines. Answers their bytes.
 fn write_lines(path: &Path, lines: u64) -> std::io::Result<u64> {
-    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/dynamo-1.6.1");
-    let mut texts = Vec::new();
-    for name in ["frontend", "worker1", "worker2"] {
-        texts.push(std::fs::read_to_string(recorded.join(format!("{name}.stderr.jsonl")))?);
-    }
+    let texts = recorded()?;
     let all: Vec<&str> = texts.iter().flat_map(|text| text.lines()).collect();
     let mut file = BufWriter::new(std::fs::File::create(path)?);
     let mut bytes = 0;

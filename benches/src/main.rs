@@ -18,6 +18,7 @@ mod rehearse;
 mod remote_write;
 mod scrape;
 mod sink;
+mod snappy;
 mod wire;
 
 use std::process::ExitCode;
@@ -54,6 +55,8 @@ usage: cargo run --release -p benches -- <scenario> [options]
              --lines N                  (1000000)
              --read HOW                 a format of file_log, plain or operators (dynamo_jsonl)
              --slipring PATH            (target/release/slipring)
+  snappy   compressing pushes of log lines alone, in nanoseconds a line
+             --milliseconds N           for each (1000)
   nvml     the nvml receiver alone on eight GPUs of the fake driver, CPU a pass and memory added
              --passes N                 (500)
   rehearse  slipring test with tests of configs/sidecar.yaml, each time in a new process
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         "parse" => scrape::parse(&options),
         "scrape" => scrape::run(&options),
         "logs" => logs::run(&options),
+        "snappy" => snappy::run(&options),
         "nvml" => nvml::run(&options),
         "rehearse" => rehearse::run(&options),
         "correlation" => correlation::run(&options),

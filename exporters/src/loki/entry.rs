@@ -115,9 +115,9 @@ impl<'a> Entry<'a> {
         field_len(ENTRIES, self.bytes as usize)
     }
 
-    /// Writes it as a field of a stream. `written` is what was written beside the batch.
+    /// Writes it as a field of a stream. `written` is what was written beside the batch. Answers where its line begins.
     #[inline]
-    pub fn write(&self, written: &[u8], out: &mut Writer) {
+    pub fn write(&self, written: &[u8], out: &mut Writer) -> usize {
         let line = match self.line {
             Line::Body(text) => text,
             Line::Written(span) => &written[span.range()],
@@ -136,6 +136,7 @@ impl<'a> Entry<'a> {
         out.raw(line);
         self.ids.write(out);
         out.raw(&written[self.metadata.range()]);
+        start + head.len
     }
 }
 

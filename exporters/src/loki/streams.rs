@@ -6,7 +6,7 @@ use std::io;
 
 use bytes::Bytes;
 use pipeline::buffers::Buffers;
-use pipeline::net::compress::snappy::{BLOCK, Blocks};
+use pipeline::net::compress::snappy::records::{ROOM, Records};
 use pipeline::otlp::write::{Writer, field_len};
 
 use super::entry::{Entry, Line, Span};
@@ -21,8 +21,6 @@ mod fields {
 
 /// The most bytes that a stream takes in a push beside its labels and entries: keys and lengths.
 const STREAM_OVERHEAD: usize = 16;
-/// Room for what is about to be compressed: a block, and an entry of the usual size that goes beyond it.
-const ROOM: usize = BLOCK + (16 << 10);
 
 /// A stream of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,20 +148,22 @@ impl<'a> Streams<'a> {
         let tenant = self.tenants[runs.first()?.stream.tenant].clone();
         // Lengths stand ahead of what they are of, the one of everything at the very front.
         let bytes = runs.iter().map(|run| field_len(fields::STREAMS, run.bytes)).sum();
-        let mut out = Compressed { blocks: Blocks::new(bytes), open: Writer::onto(buffers.take(ROOM)) };
+        let mut out = Records::new(bytes, buffers.take(ROOM));
         for run in &runs {
-            out.open.header(fields::STREAMS, run.bytes);
-            out.open.text(fields::LABELS, &run.stream.labels);
+            let w = out.writer();
+            w.header(fields::STREAMS, run.bytes);
+            w.text(fields::LABELS, &run.stream.labels);
             for entry in run.entries {
-                entry.write(self.written.as_slice(), &mut out.open);
-                out.shift();
+                let line = entry.write(self.written.as_slice(), out.writer());
+                out.end(line);
             }
         }
-        let body = out.finish(buffers);
+        let (body, buffer) = out.finish();
+        buffers.keep(buffer);
         let entries = runs.iter().map(|run| run.entries.len()).sum();
         let items = runs.iter().map(|run| run.records).sum();
         let streams = runs.iter().map(|run| (run.stream.labels.clone(), run.records)).collect();
-        Some(Cut { request: Push { body, bytes, tenant, streams }, entries, items })
+        Some(Cut { request: Push { body: body.map(Bytes::from), bytes, tenant, streams }, entries, items })
     }
 
     /// What a push from entry number `from` on has of each stream.
@@ -228,33 +228,4 @@ struct Run<'s, 'a> {
     bytes: usize,
     /// Those that begin in it.
     records: usize,
-}
-
-/// A body on its way through the compressor.
-struct Compressed {
-    blocks: io::Result<Blocks>,
-    /// What is too little for a block.
-    open: Writer,
-}
-
-impl Compressed {
-    /// Compresses what is enough by now.
-    fn shift(&mut self) {
-        if self.open.len() < BLOCK {
-            return;
-        }
-        let mut bytes = std::mem::take(&mut self.open).into_vec();
-        if let Ok(blocks) = &mut self.blocks
-            && let Err(error) = blocks.take(&mut bytes)
-        {
-            self.blocks = Err(error);
-        }
-        self.open = Writer::onto(bytes);
-    }
-
-    fn finish(self, buffers: &Buffers) -> io::Result<Bytes> {
-        let body = self.blocks.and_then(|blocks| blocks.finish(self.open.as_slice()));
-        buffers.keep(self.open.into_vec());
-        Ok(Bytes::from(body?))
-    }
 }

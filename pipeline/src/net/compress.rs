@@ -120,6 +120,7 @@ struct Tools {
     snappy: snap::raw::Encoder,
     /// Where snappy writes a block.
     scratch: Vec<u8>,
+    places: Option<Box<snappy::Places>>,
 }
 
 thread_local! {
@@ -131,6 +132,7 @@ thread_local! {
             zstd_out: None,
             snappy: snap::raw::Encoder::new(),
             scratch: Vec::new(),
+            places: None,
         });
 }
 

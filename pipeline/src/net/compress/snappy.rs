@@ -1,7 +1,14 @@
 //! Snappy's block format of a body that comes in pieces. The format compresses 64 KiB at a time, none of which refers to
 //! another, so each is compressed while it is still in the processor's cache, and the body need never be there as a whole.
+//! Bodies of many records that are alike are better written with [`records`].
 
 use std::io;
+
+mod alike;
+pub mod records;
+mod tags;
+
+pub use alike::Places;
 
 use super::TOOLS;
 
@@ -48,6 +55,19 @@ impl Blocks {
         Ok(())
     }
 
+    /// Takes what stands for the next `text` bytes, compressed by now.
+    fn add(&mut self, compressed: &[u8], text: usize) -> io::Result<()> {
+        self.count(text)?;
+        self.out.extend_from_slice(compressed);
+        Ok(())
+    }
+
+    fn count(&mut self, text: usize) -> io::Result<()> {
+        let left = self.left.checked_sub(text);
+        self.left = left.ok_or_else(|| io::Error::other("more was compressed than was announced"))?;
+        Ok(())
+    }
+
     /// The compressed body, with the last of its bytes.
     ///
     /// # Errors
@@ -58,8 +78,7 @@ impl Blocks {
     }
 
     fn compress(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let more = || io::Error::other("more was compressed than was announced");
-        self.left = self.left.checked_sub(bytes.len()).ok_or_else(more)?;
+        self.count(bytes.len())?;
         TOOLS.with_borrow_mut(|tools| {
             for block in bytes.chunks(BLOCK) {
                 let most = snap::raw::max_compress_len(block.len());
