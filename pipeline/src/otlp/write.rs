@@ -175,7 +175,11 @@ impl Writer {
         let len = self.out.len() - start;
         match (len, width) {
             (..0x80, 1) => self.out[start - 1] = len as u8,
-            (0x80..0x4000, 2) => self.out[start - 2..start].copy_from_slice(&[len as u8 | 0x80, (len >> 7) as u8]),
+            (0x80..0x4000, 2) => {
+                // One after the other: a copy of two bytes would be a call.
+                self.out[start - 2] = len as u8 | 0x80;
+                self.out[start - 1] = (len >> 7) as u8;
+            }
             _ => self.move_and_close(start, width, len),
         }
     }
