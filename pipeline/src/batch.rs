@@ -81,6 +81,8 @@ pub struct Metadata {
 pub struct Known {
     /// Every text in it is UTF-8.
     pub texts: bool,
+    /// Where a group of items has a scope, that stands in front of them.
+    pub scopes_first: bool,
     /// What stands behind the body of each log record are attributes that the body, a JSON object, shows as members, none of
     /// which says how the record is to be treated. Who stores the body need neither read nor store them.
     pub shown_last: bool,
@@ -90,7 +92,11 @@ impl Known {
     /// What is known of two batches together.
     #[must_use]
     pub fn and(self, other: Known) -> Known {
-        Known { texts: self.texts && other.texts, shown_last: self.shown_last && other.shown_last }
+        Known {
+            texts: self.texts && other.texts,
+            scopes_first: self.scopes_first && other.scopes_first,
+            shown_last: self.shown_last && other.shown_last,
+        }
     }
 }
 
@@ -298,18 +304,24 @@ mod tests {
 
     #[test]
     fn what_is_known_of_the_bytes_of_a_batch_is_lost_with_them() {
-        let both = Known { texts: true, shown_last: true };
-        let known = || logs(["a", "b"]).with_known(both);
+        let all = Known { texts: true, scopes_first: true, shown_last: true };
+        let known = || logs(["a", "b"]).with_known(all);
         let edit = |new: bool| known().map_parts(|part| Ok::<_, ()>(new.then(|| part.clone().into()))).unwrap();
-        assert_eq!((edit(false).known(), edit(true).known()), (both, Known::default()));
+        assert_eq!((edit(false).known(), edit(true).known()), (all, Known::default()));
         let appended = |other: Known| {
             let mut batch = known();
             batch.append(logs(["c"]).with_known(other));
             batch.known()
         };
-        for other in [both, Known { texts: false, ..both }, Known { shown_last: false, ..both }, Known::default()] {
+        let less = [
+            Known { texts: false, ..all },
+            Known { scopes_first: false, ..all },
+            Known { shown_last: false, ..all },
+            Known::default(),
+        ];
+        for other in less.into_iter().chain([all]) {
             assert_eq!(appended(other), other);
         }
-        assert_eq!(logs(["a"]).of(&known()).known(), both);
+        assert_eq!(logs(["a"]).of(&known()).known(), all);
     }
 }

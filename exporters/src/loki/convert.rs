@@ -140,7 +140,8 @@ impl<'a> Converter<'a, '_> {
     }
 
     fn scope_records(&mut self, scope: ScopeGroup<'a>) -> Result<(), WireError> {
-        self.scope = scope.name_and_version()?;
+        let is_in_front = self.known.scopes_first;
+        self.scope = if is_in_front { scope.leading_name_and_version() } else { scope.name_and_version() }?;
         self.kinds.clear();
         for record in scope.items::<&[u8]>() {
             let record = record?;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::edit::{self, Change, Level, When};
 use super::fields::{self, metric, number_point, request, resource, resource_group, scope, scope_group, span};
-use super::view::{self, KeyValue, Metric, Span, View, resources};
+use super::view::{self, KeyValue, Metric, ScopeGroup, Span, View, resources};
 use super::write::{Scalar, Writer};
 use super::{count, filter, split};
 use crate::batch::Signal;
@@ -331,4 +331,17 @@ fn what_is_appended_to_an_item_stands_behind_everything_else() {
     assert_eq!((edited.items_removed, edited.items_added), (0, 1));
     assert_eq!(count::items(Signal::Metrics, &edited.bytes), Ok(1));
     assert!(edited.bytes.len() > request.len() + 10 && edited.bytes.ends_with(b"\x0a\x01n"));
+}
+
+#[test]
+fn a_scope_that_stands_in_front_is_read_without_the_items_behind_it() {
+    let mut w = Writer::new();
+    w.message(scope_group::SCOPE, |w| w.text(scope::NAME, "a"));
+    w.message(scope_group::SCOPE, |w| w.text(scope::VERSION, "1"));
+    w.message(scope_group::ITEMS, |w| w.text(span::NAME, "x"));
+    w.message(scope_group::SCOPE, |w| w.text(scope::NAME, "b"));
+    let group = ScopeGroup { raw: w.as_slice() };
+    assert_eq!(group.leading_name_and_version(), Ok(("a", "1")));
+    assert_eq!(group.name_and_version(), Ok(("b", "1")));
+    assert_eq!(ScopeGroup { raw: &[] }.leading_name_and_version(), Ok(("", "")));
 }

@@ -205,11 +205,12 @@ proptest! {
         records in prop::collection::vec(prop_oneof![60 => record(), 1 => spoiled()], 0..24),
         settings in 0..5usize,
         texts: bool,
+        scopes_first: bool,
     ) {
         let yaml = ["", "preset: dynamo", "max_line_bytes: 64", "structured_metadata: all", "unique_timestamps: true"];
         let is_text = |part: &Part| !matches!(part, Part::BodyBytes(_));
         let texts = texts && records.iter().flatten().all(is_text);
-        let known = Known { texts, shown_last: true };
+        let known = Known { texts, scopes_first, shown_last: true };
         let together = outcome(yaml[settings], &batch(&records, false, known));
         prop_assert_eq!(together, outcome(yaml[settings], &batch(&records, true, known)));
     }
@@ -226,7 +227,7 @@ fn a_record_like_another_is_not_read_behind_what_they_have_in_common() {
     };
     let records =
         [record(1, 1, "one", "a"), record(2, 2, "two", "a"), record(3, 3, "three", "b"), record(4, 4, "", "a")];
-    let known = Known { texts: true, shown_last: true };
+    let known = Known { texts: true, scopes_first: true, shown_last: true };
     let (lines, ..) = outcome("", &batch(&records, false, known)).unwrap();
     let entry = |after: u64, body: &str, file: &str| {
         let ids =

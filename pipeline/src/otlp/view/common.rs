@@ -64,18 +64,17 @@ impl<'a> ScopeGroup<'a> {
     /// # Errors
     /// When the group is malformed.
     pub fn name_and_version(&self) -> Result<(&'a str, &'a str), WireError> {
-        let (mut name, mut version) = ("", "");
-        for occurrence in Repeated::<&[u8]>::new(self.raw, scope_group::SCOPE) {
-            for field in Fields::new(occurrence?) {
-                let field = field?;
-                match field.number {
-                    scope::NAME => name = field.value.text()?,
-                    scope::VERSION => version = field.value.text()?,
-                    _ => {}
-                }
-            }
-        }
-        Ok((name, version))
+        name_and_version(Repeated::new(self.raw, scope_group::SCOPE))
+    }
+
+    /// The same where it is known that the scope stands in front, see [`Known::scopes_first`](crate::Known::scopes_first):
+    /// the items are not passed over in search of more of it.
+    ///
+    /// # Errors
+    /// When the scope is malformed.
+    pub fn leading_name_and_version(&self) -> Result<(&'a str, &'a str), WireError> {
+        let leading = Fields::new(self.raw).map_while(|field| field.ok().filter(|f| f.number == scope_group::SCOPE));
+        name_and_version(leading.map(|field| field.value.bytes()))
     }
 
     /// The scope's attributes, of all its occurrences.
@@ -96,6 +95,23 @@ impl<'a> ScopeGroup<'a> {
     pub fn items<T: View<'a>>(&self) -> Repeated<'a, T> {
         Repeated::new(self.raw, scope_group::ITEMS)
     }
+}
+
+fn name_and_version<'a>(
+    occurrences: impl Iterator<Item = Result<&'a [u8], WireError>>,
+) -> Result<(&'a str, &'a str), WireError> {
+    let (mut name, mut version) = ("", "");
+    for occurrence in occurrences {
+        for field in Fields::new(occurrence?) {
+            let field = field?;
+            match field.number {
+                scope::NAME => name = field.value.text()?,
+                scope::VERSION => version = field.value.text()?,
+                _ => {}
+            }
+        }
+    }
+    Ok((name, version))
 }
 
 fn last_text(message: &[u8], number: u32) -> Result<&str, WireError> {

@@ -125,7 +125,8 @@ impl Requests {
         self.last = self.growing.iter().map(|g| g.records.len()).max().unwrap_or(0);
         let whole = self.growing.drain(..).filter(|g| g.records.len() > g.room);
         let batch = Batch::from_parts(Signal::Logs, whole.map(|g| g.finish(&self.buffers)), items);
-        batch.with_known(Known { texts: true, shown_last: std::mem::replace(&mut self.shown_last, true) })
+        let shown_last = std::mem::replace(&mut self.shown_last, true);
+        batch.with_known(Known { texts: true, scopes_first: true, shown_last })
     }
 }
 
