@@ -1,9 +1,8 @@
 //! The file in the data directory that says how far each file has arrived. It is replaced as a whole, so that it is always
-//! either the old one or the new one.
+//! either the old one or the new one. What has moved since is in the journal beside it.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use pipeline::doors::Files;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Print;
+use super::journal;
 use super::operators::Held;
 use super::progress::{Position, Progress};
 
@@ -27,8 +27,11 @@ struct Saved {
     files: Vec<SavedFile>,
 }
 
+/// What is kept of a file.
 #[derive(Debug, Serialize, Deserialize)]
-struct SavedFile {
+pub struct SavedFile {
+    /// The number it had in the process that wrote this. Checkpoints of before have none.
+    pub id: Option<u64>,
     path: String,
     device: u64,
     inode: u64,
@@ -61,7 +64,7 @@ pub fn path(data_dir: &Path, id: &ComponentId) -> PathBuf {
     data_dir.join(format!("{name}.offsets.json"))
 }
 
-/// Reads a checkpoint. `None` when there is none yet.
+/// Reads a checkpoint with its journal. `None` when there is none yet.
 ///
 /// # Errors
 /// When it cannot be read, or is none.
@@ -78,14 +81,30 @@ pub fn load(files: &dyn Files, path: &Path) -> io::Result<Option<VecDeque<Progre
             saved.version
         )));
     }
-    Ok(Some(saved.files.iter().enumerate().filter_map(|(i, file)| file.progress(i as u64)).collect()))
+    let files = match files.read_small(&journal::path(path), MOST_BYTES) {
+        Ok(journal) => journal::over(saved.files, hash(&bytes), &journal),
+        Err(error) => {
+            if error.kind() != io::ErrorKind::NotFound {
+                let place = journal::path(path);
+                let so = "lines that have arrived since the last whole write come again";
+                tracing::warn!("cannot read the latest offsets in {}: {error}; {so}", place.display());
+            }
+            saved.files
+        }
+    };
+    // Those that were found first keep the smaller numbers.
+    let mut by_age: Vec<usize> = (0..files.len()).collect();
+    by_age.sort_by_key(|at| files[*at].id);
+    let mut ids = vec![0; files.len()];
+    (0..).zip(by_age).for_each(|(id, at)| ids[at] = id);
+    Ok(Some(files.iter().zip(ids).filter_map(|(file, id)| file.progress(id)).collect()))
 }
 
 /// Replaces the checkpoint. Answers what [`print`] will say as long as nobody else replaces it.
 ///
 /// # Errors
 /// When it cannot be written: a full disk, missing rights.
-pub fn save<'a>(files: &dyn Files, path: &Path, all: impl Iterator<Item = &'a Progress>) -> io::Result<u64> {
+pub fn save<'a>(files: &dyn Files, path: &Path, all: impl Iterator<Item = &'a Progress>) -> io::Result<u128> {
     let known = all.filter(|p| p.head.len > 0);
     let saved = Saved { version: VERSION, files: known.map(SavedFile::of).collect() };
     let bytes = serde_json::to_vec(&saved)?;
@@ -94,20 +113,20 @@ pub fn save<'a>(files: &dyn Files, path: &Path, all: impl Iterator<Item = &'a Pr
 }
 
 /// A hash of the checkpoint that is there.
-pub fn print(files: &dyn Files, path: &Path) -> Option<u64> {
+pub fn print(files: &dyn Files, path: &Path) -> Option<u128> {
     files.read_small(path, MOST_BYTES).ok().map(|bytes| hash(&bytes))
 }
 
-fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
+fn hash(bytes: &[u8]) -> u128 {
+    Print::of(bytes).hash
 }
 
 impl SavedFile {
-    fn of(progress: &Progress) -> SavedFile {
+    /// Where that one has arrived.
+    pub fn of(progress: &Progress) -> SavedFile {
         let Position { offset, records, in_rest, before } = progress.arrived;
         SavedFile {
+            id: Some(progress.id),
             path: progress.path.to_string_lossy().into_owned(),
             device: progress.device,
             inode: progress.inode,
@@ -119,6 +138,11 @@ impl SavedFile {
             head: SavedPrint::of(progress.head),
             before: SavedPrint::of(before),
         }
+    }
+
+    /// Whether all of it can be read.
+    pub fn is_sound(&self) -> bool {
+        self.progress(0).is_some()
     }
 
     fn progress(&self, id: u64) -> Option<Progress> {

@@ -18,6 +18,7 @@ mod format;
 pub mod fuzz;
 mod gunzip;
 mod header;
+mod journal;
 mod lines;
 mod offer;
 mod operators;
@@ -136,6 +137,9 @@ impl FileLog {
                 let filled;
                 (reader, filled) = blocking(reader, self.step(&mut out, look, false)).await?;
                 out.send(filled);
+            } else if !out.arrived.is_empty() {
+                let only = Step { only_note: true, ..self.step(&mut out, false, false) };
+                (reader, _) = blocking(reader, only).await?;
             }
             if look {
                 ears.follow(&reader, now.instant);
@@ -171,7 +175,7 @@ impl FileLog {
     fn step(&self, out: &mut Out, look: bool, last: bool) -> Step {
         let (taken, arrived) = (std::mem::take(&mut out.taken), std::mem::take(&mut out.arrived));
         let batches = if last { 0 } else { out.room() };
-        Step { taken, arrived, look, batches, last, now: self.now() }
+        Step { taken, arrived, only_note: false, look, batches, last, now: self.now() }
     }
 
     fn now(&self) -> Now {

@@ -1,5 +1,5 @@
-//! The blocking half of the receiver, one step at a time: take answers in, keep the checkpoint, look, read. It runs where
-//! blocking is allowed and is handed back after each step; between steps it is nowhere.
+//! The blocking half of the receiver, one step at a time: take answers in and note them, look, read, keep the checkpoint. It
+//! runs where blocking is allowed and is handed back after each step; between steps it is nowhere.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,11 +11,15 @@ use pipeline::telemetry::{Drops, Meter};
 use tokio::time::Instant;
 
 use super::checkpoint;
+use super::journal::Journal;
 use super::read::{Beside, Filled, Filler};
 use super::watch::{Now, Watch};
 
-/// While reading goes on without a pause, the checkpoint is written after so many bytes of batches have arrived.
+/// While reading goes on without a pause, the checkpoint is written, which waits for the disk, after so many bytes of batches
+/// have arrived.
 const UNSAVED_BYTES: usize = 8 << 20;
+
+const CANNOT_WRITE: &str = "cannot write the offsets, lines would come again after a restart";
 
 /// Everything about files.
 pub struct Reader {
@@ -23,13 +27,15 @@ pub struct Reader {
     filler: Filler,
     files: Arc<dyn Files>,
     checkpoint: PathBuf,
+    /// What has arrived since the checkpoint was written.
+    journal: Journal,
     drops: Drops,
     gauges: Gauges,
     /// Bytes of batches that have arrived since the checkpoint was written, if there is anything to write.
     unsaved: Option<usize>,
     /// What the checkpoint is that was written last. From the first one on, files that are found are new ones, which are read
     /// from their beginning.
-    saved: Option<u64>,
+    saved: Option<u128>,
     /// Whether its receiver is gone, so that another one may have the checkpoint by now.
     is_parted: bool,
 }
@@ -41,6 +47,8 @@ pub struct Step {
     pub taken: Vec<Sent>,
     /// Batches of which nothing is on its way any more.
     pub arrived: Vec<Sent>,
+    /// Whether that is all there is to do.
+    pub only_note: bool,
     /// Whether to look which files there are.
     pub look: bool,
     /// How many batches to make at most.
@@ -69,6 +77,7 @@ impl Reader {
             watch,
             filler: Filler::default(),
             files: context.doors.files.clone(),
+            journal: Journal::new(&checkpoint),
             checkpoint,
             drops: context.drops.clone(),
             gauges: Gauges { meter: context.meter.clone(), receiver: context.id.to_string() },
@@ -85,7 +94,8 @@ impl Reader {
 
     /// Its receiver is gone. What it knows is kept only if no other one, which a reload has started, keeps the checkpoint.
     #[must_use]
-    pub fn parted(self) -> Reader {
+    pub fn parted(mut self) -> Reader {
+        self.journal.close();
         Reader { is_parted: true, ..self }
     }
 
@@ -98,13 +108,18 @@ impl Reader {
                 }
             }
         }
+        let mut moved = BTreeSet::new();
         for sent in step.arrived {
             for id in sent.parts {
-                if let Some(progress) = self.watch.progress_mut(id) {
-                    progress.answered(sent.batch);
+                if self.watch.progress_mut(id).is_some_and(|progress| progress.answered(sent.batch)) {
+                    moved.insert(id);
                 }
             }
             self.unsaved = Some(self.unsaved.unwrap_or(0) + sent.bytes);
+        }
+        self.note(moved, step.now.instant);
+        if step.only_note {
+            return Vec::new();
         }
         if step.look {
             let watched = self.watch.watched();
@@ -129,7 +144,7 @@ impl Reader {
         if beside.moved {
             self.unsaved.get_or_insert(0);
         }
-        let much = self.unsaved.is_some_and(|bytes| bytes >= UNSAVED_BYTES);
+        let much = self.journal.was_filled() || self.unsaved.is_some_and(|bytes| bytes >= UNSAVED_BYTES);
         if step.last || filled.is_empty() || much || self.saved.is_none() {
             self.save(step.now.instant);
         }
@@ -145,21 +160,26 @@ impl Reader {
         }
     }
 
+    /// Notes how far these have arrived.
+    fn note(&mut self, moved: BTreeSet<u64>, now: Instant) {
+        let moved = moved.into_iter().filter_map(|id| self.watch.progress_of(id));
+        if let Err(error) = self.journal.note(&*self.files, moved) {
+            self.watch.complaints.warn(CANNOT_WRITE, self.journal.path().display(), error, now);
+        }
+    }
+
     fn save(&mut self, now: Instant) {
         let is_others = || checkpoint::print(&*self.files, &self.checkpoint) != self.saved;
         if self.unsaved.is_none() || self.is_parted && is_others() {
             return;
         }
         match checkpoint::save(&*self.files, &self.checkpoint, self.watch.progress()) {
-            Ok(saved) => (self.unsaved, self.saved) = (None, Some(saved)),
+            Ok(saved) => {
+                (self.unsaved, self.saved) = (None, Some(saved));
+                self.journal.begin(saved);
+            }
             Err(error) => {
-                let path = self.checkpoint.display();
-                self.watch.complaints.warn(
-                    "cannot write the offsets, lines would come again after a restart",
-                    path,
-                    error,
-                    now,
-                );
+                self.watch.complaints.warn(CANNOT_WRITE, self.checkpoint.display(), error, now);
                 self.unsaved = Some(0);
             }
         }

@@ -46,7 +46,8 @@ impl Out {
         if self.bytes >= WINDOW_BYTES { 0 } else { OFFERED.saturating_sub(self.offered.len()) }
     }
 
-    /// Whether a step would do something: something may be read, or all that was read has arrived.
+    /// Whether a step would do something, beside noting what has arrived: something may be read, or all that was read has
+    /// arrived.
     pub fn wants_step(&self) -> bool {
         !self.taken.is_empty() || !self.arrived.is_empty() && (self.told.is_empty() || self.was_full())
     }

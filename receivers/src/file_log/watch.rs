@@ -171,6 +171,12 @@ impl Watch {
     }
 
     /// The progress of that number.
+    pub fn progress_of(&self, id: u64) -> Option<&Progress> {
+        let of_tail = self.tails.get(&id).map(|tail| &tail.progress);
+        of_tail.or_else(|| self.resting.iter().find(|p| p.id == id))
+    }
+
+    /// The same, to be moved.
     pub fn progress_mut(&mut self, id: u64) -> Option<&mut Progress> {
         match self.tails.get_mut(&id) {
             Some(tail) => Some(&mut tail.progress),

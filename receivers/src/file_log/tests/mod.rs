@@ -3,6 +3,7 @@
 mod compressed;
 mod files;
 mod house;
+mod journal;
 mod lines;
 mod presets;
 mod real;
