@@ -1,8 +1,10 @@
 //! A file of JSON lines read to its end and pushed to a null Loki, protobuf in snappy: CPU-seconds of the whole process per
-//! million lines, and its memory. The lines are those of a recorded run of Dynamo, again and again.
+//! million lines, and its memory. The lines are those of a recorded run of Dynamo, again and again, with the same values or
+//! with fresh ones.
 #![allow(clippy::print_stdout, reason = "it prints its results")]
 
 use std::convert::Infallible;
+use std::hash::{Hash, Hasher};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -47,7 +49,9 @@ async fn scenario(options: &Options) -> Result<(), String> {
     };
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let file = folder.path().join("dynamo.jsonl");
-    let bytes = write_lines(&file, lines).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    let fresh = options.text("values", "recorded") == "fresh";
+    let bytes =
+        write_lines(&file, lines, fresh).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     let arrived = Arc::new(Arrived::default());
     let sink = listen(arrived.clone()).await.map_err(|error| error.to_string())?;
     let config = format!(
@@ -92,19 +96,60 @@ pub fn recorded() -> std::io::Result<Vec<String>> {
         .collect()
 }
 
-/// Writes so many recorded lines. Answers their bytes.
-fn write_lines(path: &Path, lines: u64) -> std::io::Result<u64> {
+/// Writes so many recorded lines, with other ids and times taken each time around if these are to be fresh. Answers their
+/// bytes.
+fn write_lines(path: &Path, lines: u64, fresh: bool) -> std::io::Result<u64> {
     let texts = recorded()?;
     let all: Vec<&str> = texts.iter().flat_map(|text| text.lines()).collect();
     let mut file = BufWriter::new(std::fs::File::create(path)?);
-    let mut bytes = 0;
-    for line in all.iter().cycle().take(usize::try_from(lines).unwrap_or(usize::MAX)) {
-        file.write_all(line.as_bytes())?;
-        file.write_all(b"\n")?;
-        bytes += line.len() as u64 + 1;
+    let (mut written, mut bytes) = (0, 0);
+    for round in 0.. {
+        for line in &all {
+            if written == lines {
+                file.flush()?;
+                return Ok(bytes);
+            }
+            let line = if fresh { freshened(line, round) } else { (*line).to_owned() };
+            file.write_all(line.as_bytes())?;
+            file.write_all(b"\n")?;
+            (written, bytes) = (written + 1, bytes + line.len() as u64 + 1);
+        }
     }
-    file.flush()?;
     Ok(bytes)
+}
+
+/// The line with other ids, the same for the same, and with other numbers of microseconds, some of them longer or shorter.
+fn freshened(line: &str, round: u64) -> String {
+    let mut is_time = false;
+    let piece = |piece: &str| {
+        let is_id = matches!(piece.len(), 16 | 32 | 36) && piece.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+        let was_time = std::mem::replace(&mut is_time, piece.ends_with("_us"));
+        match piece.strip_prefix(':').map(|rest| rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count())) {
+            _ if is_id => {
+                let digit = |(i, c): (usize, char)| {
+                    if c == '-' {
+                        c
+                    } else {
+                        char::from(b"0123456789abcdef"[(hash(piece, round, i / 16) >> (i % 16 * 4) & 15) as usize])
+                    }
+                };
+                piece.chars().enumerate().map(digit).collect()
+            }
+            Some((digits, rest)) if was_time && !digits.is_empty() => {
+                let random = hash(line, round, digits.len());
+                let most = 10u64.pow(u32::try_from(digits.len()).unwrap_or(1).min(9) + u32::from(random >> 60 == 0));
+                format!(":{}{rest}", random % most)
+            }
+            _ => piece.to_owned(),
+        }
+    };
+    line.split('"').map(piece).collect::<Vec<_>>().join("\"")
+}
+
+fn hash(text: &str, round: u64, part: usize) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    (text, round, part).hash(&mut hasher);
+    hasher.finish()
 }
 
 async fn listen(arrived: Arc<Arrived>) -> std::io::Result<String> {

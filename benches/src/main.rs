@@ -54,6 +54,7 @@ usage: cargo run --release -p benches -- <scenario> [options]
   logs     a file of JSON lines into Loki, protobuf in snappy
              --lines N                  (1000000)
              --read HOW                 a format of file_log, plain or operators (dynamo_jsonl)
+             --values recorded|fresh    of the lines, the recorded ones or others each time around (recorded)
              --slipring PATH            (target/release/slipring)
   snappy   compressing pushes of log lines alone, in nanoseconds a line
              --milliseconds N           for each (1000)
